@@ -1,0 +1,46 @@
+"""pisensory: the permutation-invariant AttentionNeuron agent in plain NumPy.
+
+import pisensory as ps
+
+policy, task = ps.InvariantPolicy(), ps.CartPoleSwingUp("harder")
+result = ps.train(policy, task, "runs/first", generations=100, n_jobs=-1)
+print(ps.evaluate(policy, result.params, task).mean)
+"""
+
+from .errors import FileError, InputError, MissingExtraError, PisensoryError
+from .evaluate import Evaluation, evaluate, score_table
+from .executors import ProcessExecutor, SerialExecutor, rollout
+from .files import load_params, load_policy, save_policy
+from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
+from .rollout import Rollout
+from .tasks import CartPoleSwingUp, Perturbation, Task
+from .train import TrainingInterrupted, TrainResult, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "CartPoleSwingUp",
+    "Evaluation",
+    "FileError",
+    "InputError",
+    "InvariantPolicy",
+    "MLPPolicy",
+    "MissingExtraError",
+    "Perturbation",
+    "PisensoryError",
+    "Policy",
+    "ProcessExecutor",
+    "Rollout",
+    "SerialExecutor",
+    "Task",
+    "TrainResult",
+    "TrainingInterrupted",
+    "evaluate",
+    "load_params",
+    "load_policy",
+    "rollout",
+    "save_policy",
+    "score_table",
+    "train",
+]

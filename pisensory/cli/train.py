@@ -1,0 +1,99 @@
+"""`pisensory train`: train a policy in a run folder, and show that shuffling its inputs changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ..evaluate import evaluate, score_table
+from ..files import load_params
+from ..policies import Policy, policy_from_config
+from ..tasks import CartPoleSwingUp, Perturbation, task_from_config
+from ..train import TrainResult, train
+from ..train.records import BEST, CONFIG, read_config
+from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, make_policy, make_task
+
+# Settings that a resumed run takes from its folder: the library's name, and the option's.
+_SETTINGS = {
+    "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "seed": "seed",
+    "eval_every": "eval_every",
+}  # fmt: skip
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_parser(
+        "train",
+        help="train a policy with CMA-ES",
+        description="Train a policy on the cart-pole swing-up with CMA-ES, in a run folder that can be resumed. "
+        "With --resume, options that are not given are those of the run.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("policy", choices=POLICY_KINDS, help="the network to train")
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="folder for settings, metrics, checkpoint and policies")
+    group = parser.add_argument_group("training")
+    group.add_argument("--generations", "-m", type=int, default=1000, metavar="N", help="in all (default: 1000)")
+    group.add_argument("--episodes", "-e", type=int, metavar="N", help="episodes a candidate (default: 16)")
+    group.add_argument("--population-size", "-p", type=int, metavar="N", help="candidates (default: 256)")
+    group.add_argument("--sigma0", type=float, metavar="S", help="first standard deviation (default: 0.1)")
+    group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")
+    group.add_argument(
+        "--eval-every", type=int, metavar="N", help="generations between scores on held-out episodes (default: 10)"
+    )
+    group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
+    group.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes (default: no limit)")
+    group.add_argument("--resume", action="store_true", help="go on with the run in RUN_DIR")
+    group.add_argument("--tensorboard", action="store_true", help="write TensorBoard event files to RUN_DIR too")
+    group.add_argument(
+        "--jobs", "-j", type=int, default=-1, metavar="N", help="worker processes, -1 for one a core (default: -1)"
+    )
+    add_task(parser, default="harder")
+    add_sizes(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, then print the scores with the inputs in order and shuffled."""
+    folder = Path(options.run_dir)
+    old = read_config(folder) if options.resume and (folder / CONFIG).exists() else None
+    task = make_task(options, CartPoleSwingUp() if old is None else task_from_config(old["task"]))
+    policy = default_policy(options.policy, task)
+    if old is not None and _kind(policy_from_config(old["policy"])) == options.policy:
+        policy = policy_from_config(old["policy"])
+    saved = {} if old is None else {name: old["training"].get(name) for name in _SETTINGS}
+    result = train(
+        make_policy(options, policy),
+        task,
+        folder,
+        **{**saved, **given(options, _SETTINGS)},
+        generations=options.generations,
+        init=None if options.init_from is None else load_params(options.init_from),
+        minutes=options.minutes,
+        resume=options.resume,
+        n_jobs=options.jobs,
+        progress=True,
+        tensorboard=options.tensorboard,
+    )
+    _print_result(result, task)
+    return 0
+
+
+def _kind(policy: Policy) -> str:
+    return "linear" if getattr(policy, "hidden_sizes", None) == () else policy.kind
+
+
+def _print_result(result: TrainResult, task: Any) -> None:
+    print(
+        f"{result.generations} generations, {result.env_steps:,} environment steps. The best mean scored "
+        f"{result.score:.1f} on held-out episodes: {result.run_dir / BEST}\n"
+    )
+    perturbations = {
+        "inputs in order": dataclasses.replace(task.perturbation, shuffle=False),
+        "inputs shuffled": dataclasses.replace(task.perturbation, shuffle=True),
+    }
+    print(score_table({name: _score(result, task, perturbation) for name, perturbation in perturbations.items()}))
+
+
+def _score(result: TrainResult, task: Any, perturbation: Perturbation) -> Any:
+    return evaluate(result.policy, result.params, dataclasses.replace(task, perturbation=perturbation))

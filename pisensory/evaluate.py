@@ -1,0 +1,129 @@
+"""Scores of a trained policy, with how sure they are, under any perturbation of its inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .executors import Executor, rollout
+from .parameters import check_params
+from .policies import Policy
+from .tasks import Task
+from .tasks.base import Seed, check_seed
+
+_RESAMPLES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The scores of one policy.
+
+    Attributes:
+        returns: the return of each episode (episode,).
+        lengths: its length in steps (episode,).
+        interval: the 95 % bootstrap interval of the mean return.
+        seconds: how long the episodes took to run.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    interval: tuple[float, float]
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """The mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """The standard deviation of the returns."""
+        return float(self.returns.std())
+
+    @property
+    def mean_length(self) -> float:
+        """The mean length of an episode, in steps."""
+        return float(self.lengths.mean())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as plain numbers; those that are not finite become None, as JSON needs."""
+        summary = {
+            "episodes": len(self.returns),
+            "mean": self.mean,
+            "std": self.std,
+            "interval_low": self.interval[0],
+            "interval_high": self.interval[1],
+            "mean_length": self.mean_length,
+            "seconds": round(self.seconds, 4),
+        }
+        return {name: value if np.isfinite(value) else None for name, value in summary.items()}
+
+
+def evaluate(
+    policy: Policy,
+    params: object,
+    task: Task,
+    n_episodes: int = 1000,
+    seed: Seed = 0,
+    n_jobs: int = 1,
+    executor: Executor | None = None,
+) -> Evaluation:
+    """Score one parameter vector.
+
+    The same seed means the same episodes, whatever the policy and the perturbation of the task.
+
+    Args:
+        policy: the network.
+        params: its flat vector (parameter,).
+        task: what to do, with its perturbation.
+        n_episodes: how many episodes.
+        seed: a whole number or several.
+        n_jobs: processes; -1 for one a core. Ignored if `executor` is given.
+        executor: where to run instead.
+
+    Raises:
+        InputError: for a vector or a task that does not fit the policy, or impossible numbers.
+    """
+    vector = check_params(params, policy.n_params)
+    start = time.perf_counter()
+    result = rollout(policy, vector[None], task, n_episodes, seed, n_jobs, executor)
+    seconds = time.perf_counter() - start
+    returns = result.returns[0]
+    return Evaluation(returns, result.lengths[0], bootstrap_interval(returns, seed), seconds)
+
+
+def bootstrap_interval(values: np.ndarray, seed: Seed = 0, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean of `values` (episode,).
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    """
+    if not np.isfinite(values).all():
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(np.random.SeedSequence(check_seed(seed), spawn_key=(2**31,)))
+    means = [values[generator.integers(len(values), size=len(values))].mean() for _ in range(_RESAMPLES)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def score_table(evaluations: Mapping[str, Evaluation]) -> str:
+    """Return evaluations by name as a readable table.
+
+    Raises InputError if there are none.
+    """
+    if not evaluations:
+        raise InputError("a table needs at least one evaluation")
+    width = max(len(name) for name in evaluations)
+    head = f"{'':{width}}  {'mean':>7}  {'95 % interval':>17}  {'std':>7}  {'steps':>7}  {'episodes':>8}"
+    lines = [head, "-" * len(head)]
+    for name, result in evaluations.items():
+        interval = f"{result.interval[0]:.1f} to {result.interval[1]:.1f}"
+        lines.append(
+            f"{name:{width}}  {result.mean:7.1f}  {interval:>17}  {result.std:7.1f}  "
+            f"{result.mean_length:7.1f}  {len(result.returns):8d}"
+        )
+    return "\n".join(lines)

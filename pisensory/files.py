@@ -1,0 +1,291 @@
+"""Reading and writing, safely: no pickle is ever read, and a file is either the old one or the new one.
+
+Arrays are kept in `.npz` archives that plain NumPy reads too. Ours are written with a fixed date in the
+archive, so that the same contents are the same bytes.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import math
+import os
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Union
+
+import numpy as np
+
+from .errors import FileError, InputError
+from .parameters import check_params
+from .policies import Policy, policy_from_config
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+FORMAT = "pisensory-policy"
+VERSION = 1
+# The largest array read from a file: the covariance of 5,000 parameters, say.
+_MAX_BYTES = 256 * 2**20
+_MAX_HEADER = 2**20
+_MAX_MEMBERS = 64
+
+
+@contextlib.contextmanager
+def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
+    """Open `path` for writing bytes so that it changes at once, and only if all went well.
+
+    The bytes go to a temporary file beside it, are flushed to the disk, and take its name. On any error the
+    file at `path` is as it was, and the temporary one is gone.
+
+    Raises:
+        FileError: if the folder is missing or cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.chmod(temporary, 0o666 & ~_umask())
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}; what was there is unchanged") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def make_folder(path: PathLike) -> Path:
+    """Create a folder and those above it, unless it is there; raise FileError if that fails."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot create the folder {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def write_npz(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays to `path` atomically."""
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with archive.open(entry, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+
+def read_npz(path: PathLike) -> dict[str, np.ndarray]:
+    """Read every array of the `.npz` file at `path`.
+
+    Nothing in the file is trusted: arrays of Python objects are refused unread, and so is anything larger
+    than 256 MB, before memory is taken for it.
+
+    Raises:
+        FileError: if the file is missing, cut short, damaged, or not an archive of plain arrays.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > _MAX_MEMBERS:
+                raise ValueError(f"{len(members)} members are more than the {_MAX_MEMBERS} allowed")
+            if sum(member.file_size for member in members) > _MAX_BYTES:
+                raise ValueError(f"its arrays are larger than {_MAX_BYTES >> 20} MB")
+            return {_array_name(member): _read_member(archive, member) for member in members}
+    except FileNotFoundError:
+        raise FileError(f"there is no file {path}") from None
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}") from error
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, ValueError, TypeError, KeyError, EOFError, IndexError,
+        NotImplementedError, RuntimeError, SyntaxError, OverflowError, MemoryError, RecursionError,
+    ) as error:  # fmt: skip
+        raise FileError(f"{path} is not a file this can read, or it is damaged: {error}") from None
+
+
+def _array_name(member: zipfile.ZipInfo) -> str:
+    name = member.filename
+    if not name.endswith(".npy") or not name[:-4].isidentifier():
+        raise ValueError(f"it holds {name!r}, which is no plain array")
+    return name[:-4]
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Read one array, its size checked against the archive's before any memory is taken."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
+        raise ValueError(f"{member.filename!r} is encrypted or packed in an unusual way")
+    with archive.open(member) as file:
+        shape, fortran, dtype = _read_array_header(file)
+        if dtype.kind not in "fiubU":
+            raise ValueError(f"{member.filename!r} holds values of type {dtype}, which is not numbers or text")
+        size = math.prod(shape) * dtype.itemsize
+        if size > member.file_size:
+            raise ValueError(f"{member.filename!r} promises {size} bytes and has {member.file_size}")
+        data = file.read(size)
+        if len(data) != size or file.read(1):
+            raise ValueError(f"{member.filename!r} is not as long as it says")
+    array = np.frombuffer(data, dtype=dtype) if size else np.zeros(math.prod(shape), dtype=dtype)
+    return array.reshape(shape, order="F" if fortran else "C").copy(order="K")
+
+
+def _read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the header of a `.npy` file (format versions 1 to 3; NEP 1)."""
+    major = np.lib.format.read_magic(file)[0]
+    length_format = "<H" if major == 1 else "<I"
+    length = struct.unpack(length_format, file.read(struct.calcsize(length_format)))[0]
+    if length > 10_000:
+        raise ValueError("the header of an array is too long")
+    header = ast.literal_eval(file.read(length).decode("latin1"))
+    shape, fortran, description = header["shape"], header["fortran_order"], header["descr"]
+    if not isinstance(description, str) or not isinstance(fortran, bool) or not isinstance(shape, tuple):
+        raise ValueError("the header of an array is not a plain one")
+    if len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+        raise ValueError(f"an array has the impossible shape {shape}")
+    return shape, fortran, np.dtype(description)
+
+
+def header_array(header: Mapping[str, Any]) -> np.ndarray:
+    """Return a header as an array that an archive can keep: JSON text."""
+    return np.array(json.dumps(header, sort_keys=True, allow_nan=False))
+
+
+def read_header(arrays: Mapping[str, np.ndarray], path: PathLike, expected: str) -> dict[str, Any]:
+    """Return the JSON header among the arrays of `path`, or raise FileError unless its format is `expected`."""
+    text = arrays.get("header")
+    if text is None or text.dtype.kind != "U" or text.ndim != 0:
+        raise FileError(f"{path} has no header: it was not written by pisensory")
+    try:
+        header = json.loads(str(text)[:_MAX_HEADER])
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"the header of {path} is damaged: {error}") from None
+    if not isinstance(header, dict) or header.get("format") != expected:
+        raise FileError(f"{path} is not a file of the format {expected!r}")
+    if header.get("version") != VERSION:
+        raise FileError(f"{path} is of version {header.get('version')!r}; this pisensory reads version {VERSION}")
+    return header
+
+
+def save_policy(path: PathLike, policy: Policy, params: object, **about: Any) -> None:
+    """Write a policy and its parameters to `path`, a `.npz` file.
+
+    Args:
+        path: of the file; its folder must exist.
+        policy: the network.
+        params: its flat vector (parameter,), kept to the bit in float64.
+        about: anything else worth keeping that JSON can hold, such as `task` or scores.
+
+    Raises:
+        InputError: for a vector that does not fit the policy, or an `about` that JSON cannot hold.
+        FileError: if the file cannot be written; one that was there stays as it was.
+    """
+    vector = check_params(params, policy.n_params)
+    header = {"format": FORMAT, "version": VERSION, "policy": policy.config, "about": about}
+    try:
+        text = header_array(header)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"what is kept about a policy must be plain numbers, text, lists and dicts: {error}") from None
+    write_npz(path, {"params": vector, "header": text})
+
+
+def load_policy(path: PathLike) -> tuple[Policy, np.ndarray]:
+    """Return the policy and the flat vector (parameter,) of a file written by `save_policy`.
+
+    Raises:
+        FileError: if the file is missing, damaged, or holds no policy of ours.
+    """
+    policy, params, _ = load_policy_about(path)
+    return policy, params
+
+
+def load_policy_about(path: PathLike) -> tuple[Policy, np.ndarray, dict[str, Any]]:
+    """Return policy, flat vector (parameter,) and whatever else was kept of it, as `load_policy`."""
+    arrays = read_npz(path)
+    header = read_header(arrays, path, FORMAT)
+    try:
+        policy = policy_from_config(header.get("policy"))
+        params = check_params(arrays.get("params"), policy.n_params)
+    except InputError as error:
+        raise FileError(f"{path} holds no usable policy: {error}") from None
+    about = header.get("about")
+    return policy, params, about if isinstance(about, dict) else {}
+
+
+def load_params(path: PathLike) -> np.ndarray:
+    """Return the flat vector (parameter,) of any `.npz` file that has one, such as the published weights.
+
+    It is the array named `params`, or else the only flat array of numbers in the file.
+
+    Raises:
+        FileError: if the file is missing or damaged, or there is no such vector in it, or several.
+    """
+    arrays = read_npz(path)
+    flat = {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind in "fiu"}
+    if "params" not in flat and len(flat) != 1:
+        raise FileError(f"{path} holds {len(flat)} flat vectors and none named 'params': which one is meant?")
+    vector = flat["params"] if "params" in flat else next(iter(flat.values()))
+    try:
+        return check_params(vector, vector.size)
+    except InputError as error:
+        raise FileError(f"{path}: {error}") from None
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write `value` as readable JSON to `path`, atomically."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file of at most 1 MB; raise FileError if it is missing or is none."""
+    return json_from_text(read_text(path, _MAX_HEADER), path)
+
+
+def json_from_text(text: str, path: PathLike) -> Any:
+    """Parse `text`, the contents of `path`; raise FileError if it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is damaged: {error}") from None
+
+
+def read_text(path: PathLike, limit: int) -> str:
+    """Read a text file of at most `limit` bytes; raise FileError if it is missing, larger, or no text."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise FileError(f"there is no file {path}") from None
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(data) > limit:
+        raise FileError(f"{path} is larger than {limit} bytes: it was not written by pisensory")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is damaged: {error}") from None

@@ -1,0 +1,76 @@
+"""A plain multilayer perceptron with tanh everywhere: the policy that is not invariant, to compare with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from .. import layers
+from ..errors import check_int, check_sizes
+from ..parameters import dense_shapes, unflatten
+from .base import Policy, PolicyRun, Weights
+
+# Inputs are kept within +-2**60, as weights are: no sum of products can overflow to inf - inf = NaN.
+_LARGEST = np.float32(2.0**60)
+
+
+@dataclasses.dataclass(frozen=True)
+class MLPPolicy(Policy):
+    """A policy for a fixed number of inputs in a fixed order: a_t = tanh(W2 tanh(W1 o_t + b1) + b2).
+
+    Args:
+        n_features: inputs.
+        n_actions: outputs.
+        hidden_sizes: sizes of the hidden layers; () is the linear policy a_t = tanh(W o_t + b).
+
+    Raises:
+        InputError: for a size below one.
+    """
+
+    n_features: int = 5  # type: ignore[misc]
+    n_actions: int = 1
+    hidden_sizes: tuple[int, ...] = (16,)
+
+    kind: ClassVar[str] = "mlp"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_features", check_int("n_features", self.n_features, 1))
+        object.__setattr__(self, "n_actions", check_int("n_actions", self.n_actions, 1))
+        object.__setattr__(self, "hidden_sizes", check_sizes("hidden_sizes", self.hidden_sizes))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The named arrays and their shapes, in the order of the published weights."""
+        return dense_shapes("layer", (self.n_features, *self.hidden_sizes, self.n_actions))
+
+    def _prepare(self, population: np.ndarray) -> Weights:
+        folded = layers.fold_dense(unflatten(population, self.layout), "layer")
+        return [layers.as_weights(array) for array in folded]
+
+    def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
+        return MLPRun(self, weights, n_episodes)
+
+
+class MLPRun(PolicyRun):
+    """A population of multilayer perceptrons in the middle of their episodes; they keep no state."""
+
+    def __init__(self, policy: MLPPolicy, weights: Weights, n_episodes: int) -> None:
+        self.policy = policy
+        self.weights = weights
+        self._n_episodes = n_episodes
+        sizes = (policy.n_features, *policy.hidden_sizes, policy.n_actions)
+        self._blocks = layers.dense_blocks(len(weights[0]), sizes, n_episodes)
+        self.observations = self._blocks[0].matrices[:, 0, :-1]
+        self._values = self._blocks[0].planes[:-1]
+        self.actions = self._blocks[-1].matrices[:, 0]
+
+    def step(self) -> None:
+        """Compute `actions` from `observations`."""
+        np.clip(self._values, -_LARGEST, _LARGEST, out=self._values)
+        layers.dense_layers(self.weights, self._blocks)
+
+    def keep(self, rows: np.ndarray) -> MLPRun:
+        """Return the run of only these candidates."""
+        return MLPRun(self.policy, [array[rows] for array in self.weights], self._n_episodes)

@@ -1,0 +1,29 @@
+"""The tasks. They know no policy: each takes actions and gives observations and rewards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import InputError
+from .base import Task, TaskRun
+from .cartpole import CartPoleSwingUp
+from .perturbation import Perturbation
+
+__all__ = ["TASKS", "CartPoleSwingUp", "Perturbation", "Task", "TaskRun", "task_from_config"]
+
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp,)}
+
+
+def task_from_config(config: Any) -> Task:
+    """Return the task that `Task.config` describes.
+
+    Raises InputError for an unknown kind, or a setting that is missing, unknown or impossible.
+    """
+    if not isinstance(config, dict) or config.get("kind") not in TASKS:
+        raise InputError(f"a task must be one of the kinds {', '.join(TASKS)}, got {config!r}")
+    settings = {name: value for name, value in config.items() if name != "kind"}
+    try:
+        settings["perturbation"] = Perturbation(**settings.get("perturbation", {}))
+        return TASKS[config["kind"]](**settings)
+    except TypeError as error:
+        raise InputError(f"the settings of a task are not those of its kind: {error}") from None

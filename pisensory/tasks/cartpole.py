@@ -1,0 +1,154 @@
+"""Cart-pole swing-up, batched over (candidate, episode): the published task and the two it came from.
+
+A pole hangs from a cart on a track; forces on the cart must swing it up and keep it balanced. The equations
+of motion are those of a cart with friction and a homogeneous rod on it (the derivation is in Deisenroth,
+"Efficient Reinforcement Learning using Gaussian Processes", 2010, appendix C.2), with theta = 0 upright.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import InputError, check_int
+from .base import START, Seed, Task, TaskRun, per_episode
+from .perturbation import Perturbation
+
+GRAVITY = 9.82  # m/s^2
+CART_MASS = 0.5  # kg
+POLE_MASS = 0.5  # kg
+POLE_LENGTH = 0.6  # m
+FRICTION = 0.1  # N s/m, of the cart on its track
+MAX_FORCE = 10.0  # N, for an action of one
+TIME_STEP = 0.01  # s
+TRACK_LIMIT = 2.4  # m, from the middle: beyond it the episode is over
+
+VERSIONS = ("harder", "v0", "v1")
+FEATURES = ("x", "x_dot", "cos(theta)", "sin(theta)", "theta_dot")
+
+
+def initial_state(version: str, generator: np.random.Generator) -> np.ndarray:
+    """Draw the state (x, x_dot, theta, theta_dot) that one episode starts in, in m, m/s, rad and rad/s."""
+    if version == "harder":
+        spread = np.array([TRACK_LIMIT, 10.0, 0.5 * math.pi, 10.0])
+        return np.array([0.0, 0.0, math.pi, 0.0]) + spread * generator.uniform(-1.0, 1.0, size=4)
+    return np.array([0.0, 0.0, math.pi, 0.0]) + 0.2 * generator.standard_normal(4)
+
+
+def accelerations(
+    x_dot: np.ndarray, sine: np.ndarray, cosine: np.ndarray, theta_dot: np.ndarray, action: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the accelerations of cart (m/s^2) and pole (rad/s^2); Deisenroth (2010), equations C.30, C.31.
+
+    With F = 10 action - 0.1 x_dot the net force on the cart, M the total mass, m and l the pole's:
+
+        x_ddot     = (4 F - 2 m l theta_dot^2 sin + 3 m g sin cos) / (4 M - 3 m cos^2)
+        theta_ddot = (6 F cos + 6 M g sin - 3 m l theta_dot^2 sin cos) / (l (4 M - 3 m cos^2))
+    """
+    total_mass = CART_MASS + POLE_MASS
+    force = MAX_FORCE * action - FRICTION * x_dot
+    spin = (POLE_MASS * POLE_LENGTH) * theta_dot * theta_dot
+    inertia = 4.0 * total_mass - (3.0 * POLE_MASS) * cosine * cosine
+    gravity = (3.0 * POLE_MASS * GRAVITY) * cosine
+    x_ddot = (4.0 * force + sine * (gravity - 2.0 * spin)) / inertia
+    pull = 6.0 * force * cosine + sine * (6.0 * total_mass * GRAVITY - 3.0 * spin * cosine)
+    return x_ddot, pull / (POLE_LENGTH * inertia)
+
+
+def reward(version: str, x: np.ndarray, cosine: np.ndarray) -> np.ndarray:
+    """Return the reward of a state; for "harder" it is at most 1, upright in the middle of the track."""
+    if version == "v0":
+        return cosine.copy()
+    if version == "v1":
+        return 0.5 * (1.0 + cosine)
+    return 0.5 * (cosine + 1.0) * np.cos((0.5 * math.pi / TRACK_LIMIT) * x)
+
+
+@dataclasses.dataclass(frozen=True)
+class CartPoleSwingUp(Task):
+    """The cart-pole swing-up task.
+
+    | input | unit | start, harder | start, v0 and v1 |
+    | --- | --- | --- | --- |
+    | x | m | uniform in +-2.4 | normal, 0.2 around 0 |
+    | x_dot | m/s | uniform in +-10 | normal, 0.2 around 0 |
+    | cos(theta), sin(theta) | 1 | theta uniform in pi +- pi/2 | theta normal, 0.2 around pi |
+    | theta_dot | rad/s | uniform in +-10 | normal, 0.2 around 0 |
+
+    The one action in [-1, 1] is the force in units of 10 N. The reward, of the state after the step, is
+    (cos(theta) + 1)/2 cos(pi x / 4.8) for "harder", cos(theta) for "v0", (1 + cos(theta))/2 for "v1". An
+    episode ends when |x| > 2.4 m or after `max_steps` steps of 0.01 s.
+
+    Args:
+        version: "harder", "v0" or "v1".
+        max_steps: the longest an episode lasts.
+        perturbation: what is done to the inputs on their way to the policy.
+
+    Raises:
+        InputError: for an unknown version or fewer than one step.
+    """
+
+    version: str = "harder"
+    max_steps: int = 1000
+    perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+
+    kind: ClassVar[str] = "cartpole"
+    n_actions: ClassVar[int] = 1  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise InputError(f"version must be one of {', '.join(VERSIONS)}, got {self.version!r}")
+        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
+        if not isinstance(self.perturbation, Perturbation):
+            raise InputError(f"perturbation must be a Perturbation, got {self.perturbation!r}")
+
+    @property
+    def n_features(self) -> int:
+        """The number of inputs a policy sees: five, copies and noise included."""
+        return self.perturbation.n_features(len(FEATURES))
+
+    def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
+        """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""
+        states = per_episode(seed, START, episodes, lambda generator: initial_state(self.version, generator))
+        run = CartPoleRun(self.version, np.ascontiguousarray(np.moveaxis(states, -1, 0)))
+        return self.perturbation.apply(run, len(FEATURES), seed, episodes)
+
+
+class CartPoleRun(TaskRun):
+    """Cart-poles under way.
+
+    Args:
+        version: of the task; it decides the reward.
+        state: (state variable, candidate, episode), float64: x, x_dot, theta, theta_dot; updated in place.
+    """
+
+    def __init__(self, version: str, state: np.ndarray) -> None:
+        self.version = version
+        self.state = state
+        self._sine = np.sin(state[2])
+        self._cosine = np.cos(state[2])
+
+    def observe(self, out: np.ndarray) -> None:
+        """Write x, x_dot, cos(theta), sin(theta), theta_dot into `out` (candidate, feature, episode)."""
+        x, x_dot, _, theta_dot = self.state
+        for feature, values in enumerate((x, x_dot, self._cosine, self._sine, theta_dot)):
+            out[:, feature] = values
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Move on by one explicit Euler step, with the velocities from before it."""
+        x, x_dot, theta, theta_dot = self.state
+        x_ddot, theta_ddot = accelerations(x_dot, self._sine, self._cosine, theta_dot, actions[:, 0].astype(np.float64))
+        self.state[0::2] += TIME_STEP * self.state[1::2]
+        x_dot += TIME_STEP * x_ddot
+        theta_dot += TIME_STEP * theta_ddot
+        # The sine and cosine serve the reward, the next observation and the next step's physics.
+        np.sin(theta, out=self._sine)
+        np.cos(theta, out=self._cosine)
+        return reward(self.version, x, self._cosine), np.abs(x) > TRACK_LIMIT
+
+    def keep(self, rows: np.ndarray) -> CartPoleRun:
+        """Return the run of only these candidates."""
+        return CartPoleRun(self.version, np.ascontiguousarray(self.state[:, rows]))

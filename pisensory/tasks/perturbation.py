@@ -1,0 +1,168 @@
+"""What can be done to the inputs between a task and a policy: copies, noise inputs, shuffles."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..errors import InputError, check_int, check_positive
+from .base import NOISE, SHUFFLE, Seed, TaskRun, episode_generator
+
+_NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class Perturbation:
+    """Changes to the inputs, applied in this order: copies, then noise inputs after them, then the shuffle.
+
+    Args:
+        shuffle: put the inputs in a random order, drawn anew for every episode.
+        reshuffle_every: draw a new order every so many steps of an episode as well; None for never. It
+            implies no shuffle at the start of an episode: ask for that with `shuffle`.
+        n_noise: inputs of independent Gaussian noise to add.
+        noise_std: their standard deviation.
+        n_copies: how many times each input is given.
+
+    Raises:
+        InputError: for a negative count, no copies, or a negative deviation.
+    """
+
+    shuffle: bool = False
+    reshuffle_every: int | None = None
+    n_noise: int = 0
+    noise_std: float = 0.1
+    n_copies: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.shuffle, (bool, np.bool_)):
+            raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
+        object.__setattr__(self, "shuffle", bool(self.shuffle))
+        if self.reshuffle_every is not None:
+            object.__setattr__(self, "reshuffle_every", check_int("reshuffle_every", self.reshuffle_every, 1))
+        object.__setattr__(self, "n_noise", check_int("n_noise", self.n_noise, 0))
+        object.__setattr__(self, "noise_std", check_positive("noise_std", self.noise_std, allow_zero=True))
+        object.__setattr__(self, "n_copies", check_int("n_copies", self.n_copies, 1))
+
+    def n_features(self, n_sources: int) -> int:
+        """Return how many inputs a policy sees of a task that has `n_sources`."""
+        return n_sources * self.n_copies + self.n_noise
+
+    def reorders_at(self, step: int) -> bool:
+        """Return whether inputs get their order at this step of an episode, counted from 0."""
+        return step == 0 or (self.reshuffle_every is not None and step % self.reshuffle_every == 0)
+
+    def apply(self, run: TaskRun, n_sources: int, seed: Seed, episodes: np.ndarray) -> TaskRun:
+        """Return `run` with its observations perturbed; itself if there is nothing to do.
+
+        Args:
+            run: the task's own episodes.
+            n_sources: inputs it observes.
+            seed: of the rollout.
+            episodes: numbers (candidate, episode).
+        """
+        if not self.shuffle and self.reshuffle_every is None and self.n_features(n_sources) == n_sources:
+            return run
+        numbers, positions = np.unique(episodes, return_inverse=True)
+        draws = [EpisodeDraws(self, n_sources, seed, int(number)) for number in numbers]
+        return PerturbedRun(self, run, n_sources, draws, positions.reshape(episodes.shape))
+
+
+class EpisodeDraws:
+    """The random draws of a perturbation for one episode, as endless streams.
+
+    Args:
+        perturbation: what to draw.
+        n_sources: inputs of the task itself.
+        seed: of the rollout.
+        episode: its number in the rollout.
+    """
+
+    def __init__(self, perturbation: Perturbation, n_sources: int, seed: Seed, episode: int) -> None:
+        self.perturbation = perturbation
+        copies = np.repeat(np.arange(n_sources), perturbation.n_copies)
+        self._sources = np.concatenate([copies, n_sources + np.arange(perturbation.n_noise)])
+        self._shuffler = episode_generator(seed, SHUFFLE, episode)
+        self._noisemaker = episode_generator(seed, NOISE, episode)
+
+    def order(self, step: int) -> np.ndarray:
+        """Return the source shown at each position (feature,) from this step on.
+
+        Sources are the task's own inputs and, after them, the noise inputs. To be asked, in order, at every
+        step for which `Perturbation.reorders_at` is true.
+        """
+        shuffled = step > 0 or self.perturbation.shuffle
+        return self._shuffler.permutation(self._sources) if shuffled else self._sources
+
+    def noise(self, n_steps: int) -> np.ndarray:
+        """Return the noise (step, noise input), float32, of the next `n_steps` steps."""
+        noise = self._noisemaker.standard_normal((n_steps, self.perturbation.n_noise), dtype=np.float32)
+        noise *= np.float32(self.perturbation.noise_std)
+        return noise
+
+
+class PerturbedRun(TaskRun):
+    """Episodes whose observations pass through a perturbation.
+
+    Args:
+        perturbation: what is done.
+        run: the task's own episodes.
+        n_sources: inputs it observes.
+        draws: of each distinct episode.
+        positions: which of `draws` each episode (candidate, episode) gets.
+    """
+
+    def __init__(
+        self,
+        perturbation: Perturbation,
+        run: TaskRun,
+        n_sources: int,
+        draws: list[EpisodeDraws],
+        positions: np.ndarray,
+    ) -> None:
+        self.perturbation = perturbation
+        self.run = run
+        self._n_sources = n_sources
+        self._draws = draws
+        self._positions = positions
+        self._step = 0
+        self._noise = np.empty((len(draws), 0, perturbation.n_noise), dtype=np.float32)
+        self._noise_start = 0
+        # In memory the source comes first, as channels do in the networks.
+        self._values = np.empty((n_sources + perturbation.n_noise, *positions.shape), dtype=np.float32)
+        self._indices = np.empty((perturbation.n_features(n_sources), *positions.shape), dtype=np.intp)
+
+    def observe(self, out: np.ndarray) -> None:
+        """Write the perturbed observations into `out` (candidate, feature, episode)."""
+        self.run.observe(self._values[: self._n_sources].transpose(1, 0, 2))
+        if self.perturbation.n_noise:
+            self._values[self._n_sources :] = np.moveaxis(self._next_noise(), -1, 0)
+        if self.perturbation.reorders_at(self._step):
+            orders = np.stack([draws.order(self._step) for draws in self._draws])
+            plane = np.arange(self._positions.size).reshape(self._positions.shape)
+            sources = np.moveaxis(orders[self._positions], -1, 0)
+            self._indices[...] = sources * self._positions.size + plane
+        np.take(self._values, self._indices, out=out.transpose(1, 0, 2), mode="clip")
+        self._step += 1
+
+    def _next_noise(self) -> np.ndarray:
+        """Return this step's noise (candidate, episode, noise input), drawing ahead a block at a time."""
+        at = self._step - self._noise_start
+        if at >= self._noise.shape[1]:
+            n_steps = max(1, min(100, _NOISE_BLOCK // (len(self._draws) * self.perturbation.n_noise)))
+            self._noise = np.stack([draws.noise(n_steps) for draws in self._draws])
+            self._noise_start, at = self._step, 0
+        return self._noise[self._positions, at]
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Move the task's own episodes one step on."""
+        return self.run.step(actions, alive)
+
+    def keep(self, rows: np.ndarray) -> PerturbedRun:
+        """Return the run of only these candidates; the streams of draws go on where they are."""
+        kept = PerturbedRun(self.perturbation, self.run.keep(rows), self._n_sources, self._draws, self._positions[rows])
+        kept._step, kept._noise, kept._noise_start = self._step, self._noise, self._noise_start
+        plane = np.arange(kept._positions.size).reshape(kept._positions.shape)
+        sources = self._indices[:, rows] // self._positions.size
+        kept._indices[...] = sources * kept._positions.size + plane
+        return kept

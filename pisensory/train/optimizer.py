@@ -1,0 +1,137 @@
+"""CMA-ES (Hansen, "The CMA Evolution Strategy: A Tutorial", 2016) through pycma, made exactly resumable.
+
+pycma samples from a generator of ours, new for every generation, and its state is kept as plain arrays: a
+checkpoint needs no pickle, and a resumed run continues bit for bit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+
+# What pycma carries from one generation to the next, by the object that holds it.
+_STATE = {
+    "": (
+        "mean", "mean_old", "mean_old_old", "mean_after_tell", "sigma", "_sigma_old", "pc", "pc2", "pc_neg",
+        "countiter", "countevals", "itereigenupdated", "noiseS", "pop_injection_directions",
+    ),
+    "sm": (
+        "C", "B", "D", "last_update", "count_tell", "count_eigen", "_corr_condition",
+        "_corr_condition_count_eigen", "_beta_diagonal_acceleration", "quadratic", "stds",
+    ),
+    "sigma_vec": ("scaling", "is_identity"),
+    "adapt_sigma": ("s", "delta", "ps", "_ps_updated_iteration", "initialized", "is_initialized_base", "cs"),
+}  # fmt: skip
+
+
+class Optimizer:
+    """CMA-ES that maximizes, with its state in reach.
+
+    Args:
+        initial: the mean of the first distribution (parameter,).
+        sigma0: its standard deviation.
+        population_size: candidates a generation.
+        seed: of the samples.
+    """
+
+    def __init__(self, initial: np.ndarray, sigma0: float, population_size: int, seed: tuple[int, ...]) -> None:
+        self._seed = seed
+        self._generator = np.random.default_rng(0)
+        self._strategy = self._make_strategy(initial, sigma0, population_size)
+
+    def _make_strategy(self, initial: np.ndarray, sigma0: float, population_size: int) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cma warns when matplotlib is missing
+            import cma
+        options = {
+            "popsize": population_size,
+            "randn": self._standard_normal,
+            "seed": np.nan,  # leaves NumPy's global state alone
+            "verbose": -9,
+            "verb_log": 0,
+            "verb_disp": 0,
+            # The eigendecomposition costs O(n^3). The covariance changes by less than 1 % in the meantime.
+            "updatecovwait": max(1, len(initial) // 100),
+        }
+        return cma.CMAEvolutionStrategy(np.array(initial, dtype=np.float64), sigma0, options)
+
+    def _standard_normal(self, *shape: int) -> np.ndarray:
+        return self._generator.standard_normal(shape)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean of the distribution (parameter,)."""
+        return np.array(self._strategy.mean, dtype=np.float64)
+
+    @property
+    def sigma(self) -> float:
+        """The step size: the distribution's overall standard deviation."""
+        return float(self._strategy.sigma)
+
+    def ask(self, generation: int) -> np.ndarray:
+        """Return the population (candidate, parameter) of a generation."""
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(generation,))
+        self._generator = np.random.default_rng(sequence)
+        self._population = self._strategy.ask()
+        return np.array(self._population)
+
+    def tell(self, scores: np.ndarray) -> int:
+        """Update the distribution with the scores (candidate,), to be maximized, of what `ask` returned.
+
+        Scores that are not finite rank below all others.
+
+        Returns:
+            how many scores were not finite.
+        """
+        finite = np.isfinite(scores)
+        worst = scores[finite].min() - 1.0 if finite.any() else 0.0
+        self._strategy.tell(self._population, list(-np.where(finite, scores, worst)))
+        return int((~finite).sum())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the state between generations as named arrays; restoring it continues to the bit.
+
+        The matrices are shared, not copied: write or copy them before the next `tell`.
+        """
+        state = {}
+        for holder, names in _STATE.items():
+            target = getattr(self._strategy, holder) if holder else self._strategy
+            for name in names:
+                value = getattr(target, name, None)
+                if value is not None and not callable(value):
+                    state[f"{holder}__{name}"] = np.array(value, copy=name not in ("C", "B"))
+        return state
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take on a `state` of an optimizer of the same size.
+
+        Raises InputError if it is not one.
+        """
+        self._strategy.ask(1)  # pycma sets up its clock at the first ask, and only then
+        self._strategy.number_of_solutions_asked = 0
+        self._strategy._flgtelldone = True
+        for holder, names in _STATE.items():
+            target = getattr(self._strategy, holder) if holder else self._strategy
+            for name in names:
+                value = state.get(f"{holder}__{name}")
+                if value is None:
+                    continue
+                self._check(holder, name, value)
+                if name == "pop_injection_directions":
+                    setattr(target, name, [row.copy() for row in value])
+                else:
+                    setattr(target, name, np.array(value, order="K") if value.ndim else value.item())
+        if f"__{_STATE[''][0]}" not in state:
+            raise InputError("the optimizer's state has no mean")
+        self._strategy._updateBDfromSM(self._strategy.sm)
+        self._strategy._isotropic_mean_shift_iteration = -1
+
+    def _check(self, holder: str, name: str, value: np.ndarray) -> None:
+        size = len(self._strategy.mean)
+        fits = value.ndim == 0 or value.shape in ((size,), (size, size), (0,)) or name == "pop_injection_directions"
+        if value.dtype.kind not in "fiub" or not fits or not np.isfinite(value).all():
+            raise InputError(f"the optimizer's {name} of shape {value.shape} does not fit {size} parameters")

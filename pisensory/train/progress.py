@@ -1,0 +1,50 @@
+"""Progress on the screen: a tqdm bar where that is installed, a line every few seconds where it is not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+_LINE_EVERY = 5.0  # seconds
+
+
+class Progress:
+    """A progress bar on standard error.
+
+    Args:
+        total: steps in all.
+        unit: what a step is called.
+        done: steps done before.
+        enabled: whether to show anything.
+    """
+
+    def __init__(self, total: int, unit: str, done: int = 0, enabled: bool = True) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self._enabled = enabled
+        self._bar: Any = None
+        self._last_line = time.monotonic()
+        if enabled:
+            try:
+                from tqdm import tqdm
+            except ImportError:
+                return
+            self._bar = tqdm(total=total, unit=f" {unit}s", initial=done, file=sys.stderr, dynamic_ncols=True)
+
+    def update(self, **values: str) -> None:
+        """Count one step, and show `values` by name."""
+        self.done += 1
+        if not self._enabled:
+            return
+        if self._bar is not None:
+            self._bar.set_postfix(values, refresh=False)
+            self._bar.update()
+        elif time.monotonic() - self._last_line > _LINE_EVERY:
+            self._last_line = time.monotonic()
+            shown = ", ".join(f"{name}={value}" for name, value in values.items())
+            print(f"{self.unit} {self.done}/{self.total}: {shown}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        if self._bar is not None:
+            self._bar.close()
