@@ -102,10 +102,10 @@ def make_policy(options: argparse.Namespace, base: Policy) -> Policy:
     """
     sizes = given(options, {name: name for name in _SIZES})
     for name in sizes:
-        if not any(field.name == name for field in dataclasses.fields(base)):
+        if not any(field.name == name for field in dataclasses.fields(base)):  # type: ignore[arg-type]
             option = "--" + name.replace("_", "-")
             raise InputError(f"a policy of kind {base.kind!r} has no {option}: leave it out")
-    return dataclasses.replace(base, **sizes)
+    return dataclasses.replace(base, **sizes)  # type: ignore[type-var]
 
 
 def load_model(options: argparse.Namespace) -> Model:
