@@ -19,7 +19,7 @@ def policy_from_config(config: Any) -> Policy:
 
     Raises InputError for an unknown kind, a size that is missing or unknown, or an impossible one.
     """
-    if not isinstance(config, dict) or config.get("kind") not in POLICIES:
+    if not isinstance(config, dict) or config.get("kind") not in list(POLICIES):
         raise InputError(f"a policy must be one of the kinds {', '.join(POLICIES)}, got {config!r}")
     sizes = {name: value for name, value in config.items() if name != "kind"}
     try:

@@ -135,7 +135,8 @@ class Agent:
         if run is None:
             run = self._run = self.policy.start(self._weights, values.size, 1)
         run.observations[0, :, 0] = values
-        run.step()
+        with np.errstate(over="ignore"):  # an infinite score saturates tanh, as it should
+            run.step()
         return run.actions[0, :, 0].copy()
 
     @property

@@ -19,7 +19,7 @@ def task_from_config(config: Any) -> Task:
 
     Raises InputError for an unknown kind, or a setting that is missing, unknown or impossible.
     """
-    if not isinstance(config, dict) or config.get("kind") not in TASKS:
+    if not isinstance(config, dict) or config.get("kind") not in list(TASKS):
         raise InputError(f"a task must be one of the kinds {', '.join(TASKS)}, got {config!r}")
     settings = {name: value for name, value in config.items() if name != "kind"}
     try:

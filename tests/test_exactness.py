@@ -1,0 +1,130 @@
+"""The promises that hold bit for bit: no order of the inputs, no chunks or workers, no interruptions."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pisensory as ps
+from pisensory import layers
+from pisensory.rollout import join_chunks, make_chunks, run_chunk
+
+PERTURBATIONS = st.builds(
+    ps.Perturbation,
+    n_noise=st.integers(0, 6),
+    noise_std=st.floats(0, 2),
+    n_copies=st.integers(1, 3),
+)
+
+
+def random_population(policy, n_candidates, seed, scale=0.7):
+    return scale * np.random.default_rng(seed).standard_normal((n_candidates, policy.n_params))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    perturbation=PERTURBATIONS,
+    version=st.sampled_from(["harder", "v0", "v1"]),
+    n_candidates=st.integers(1, 5),
+    n_episodes=st.integers(1, 20),
+    head_sizes=st.sampled_from([(), (6,)]),
+    seed=st.integers(0, 2**32),
+)
+def test_shuffled_trajectories_are_the_same(perturbation, version, n_candidates, n_episodes, head_sizes, seed):
+    policy = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=3, head_sizes=head_sizes)
+    population = random_population(policy, n_candidates, seed)
+    task = ps.CartPoleSwingUp(version, max_steps=60, perturbation=perturbation)
+    shuffled = dataclasses.replace(task, perturbation=dataclasses.replace(perturbation, shuffle=True))
+    plain = ps.rollout(policy, population, task, n_episodes, seed)
+    same = ps.rollout(policy, population, shuffled, n_episodes, seed)
+    np.testing.assert_array_equal(plain.returns, same.returns)
+    np.testing.assert_array_equal(plain.lengths, same.lengths)
+
+
+@settings(max_examples=40, deadline=None)
+@given(n_features=st.integers(1, 80), exponent=st.integers(-44, 38), seed=st.integers(0, 2**32))
+def test_agent_is_invariant_to_any_order_and_size_of_inputs(n_features, exponent, seed):
+    policy = ps.InvariantPolicy(n_actions=2, n_embeddings=7, proj_dim=5, hidden_size=4)
+    rng = np.random.default_rng(seed)
+    params = rng.standard_normal(policy.n_params)
+    order = rng.permutation(n_features)
+    first, second = policy.agent(params), policy.agent(params)
+    for _ in range(5):
+        observation = (rng.uniform(-1, 1, n_features) * 10.0**exponent).astype(np.float32)
+        np.testing.assert_array_equal(first.act(observation), second.act(observation[order]))
+        np.testing.assert_array_equal(first.latent, second.latent)
+        np.testing.assert_array_equal(first.attention[:, order], second.attention)
+
+
+def test_an_ordinary_sum_would_break_the_promise(monkeypatch):
+    """The tests above can fail: with float32 sums in the order of the features, they do."""
+
+    def ordinary_sum(attention, values, gain, scratch, out):
+        products = attention.planes * values.reshape(-1)
+        out[...] = gain * products.reshape(len(products), len(values), -1).sum(axis=1)
+
+    monkeypatch.setattr(layers, "exact_weighted_sum", ordinary_sum)
+    policy = ps.InvariantPolicy()
+    population = random_population(policy, 4, seed=0)
+    task = ps.CartPoleSwingUp("harder", max_steps=100)
+    shuffled = dataclasses.replace(task, perturbation=ps.Perturbation(shuffle=True))
+    plain = ps.rollout(policy, population, task, 16)
+    assert not np.array_equal(plain.returns, ps.rollout(policy, population, shuffled, 16).returns)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n_candidates=st.integers(1, 12),
+    n_episodes=st.sampled_from([1, 3, 16, 70, 130]),
+    perturbation=PERTURBATIONS,
+    cuts=st.lists(st.integers(0, 30), max_size=4),
+    seed=st.integers(0, 2**32),
+)
+def test_scores_do_not_depend_on_chunks(n_candidates, n_episodes, perturbation, cuts, seed):
+    policy = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=3)
+    perturbation = dataclasses.replace(perturbation, shuffle=True, reshuffle_every=7)
+    task = ps.CartPoleSwingUp("harder", max_steps=40, perturbation=perturbation)
+    population = random_population(policy, n_candidates, seed)
+    whole = ps.rollout(policy, population, task, n_episodes, seed)
+    chunks = []
+    for chunk in make_chunks(policy, population, task, n_episodes, seed):
+        for rows in np.split(np.arange(len(chunk.candidates)), sorted(cuts)):
+            if len(rows):
+                chunks.append(
+                    dataclasses.replace(chunk, candidates=chunk.candidates[rows], episodes=chunk.episodes[rows])
+                )
+    pieces = join_chunks(chunks, [run_chunk(chunk) for chunk in chunks], n_candidates, n_episodes)
+    np.testing.assert_array_equal(whole.returns, pieces.returns)
+    np.testing.assert_array_equal(whole.lengths, pieces.lengths)
+
+
+@pytest.mark.parametrize("policy", [ps.InvariantPolicy(), ps.MLPPolicy(), ps.MLPPolicy(hidden_sizes=())])
+def test_scores_do_not_depend_on_workers(policy):
+    task = ps.CartPoleSwingUp("harder", max_steps=120, perturbation=ps.Perturbation(reshuffle_every=10))
+    population = random_population(policy, 70, seed=3)
+    here = ps.rollout(policy, population, task, 16, seed=5)
+    executor = ps.ProcessExecutor(2)
+    try:
+        there = ps.rollout(policy, population, task, 16, seed=5, executor=executor)
+    finally:
+        executor.close()
+    np.testing.assert_array_equal(here.returns, there.returns)
+    np.testing.assert_array_equal(here.lengths, there.lengths)
+
+
+def test_candidates_meet_the_same_episodes_and_seeds_differ():
+    policy = ps.MLPPolicy()
+    population = np.tile(random_population(policy, 1, seed=0), (3, 1))
+    task = ps.CartPoleSwingUp("harder", max_steps=50, perturbation=ps.Perturbation(shuffle=True))
+    returns = ps.rollout(policy, population, task, 8, seed=1).returns
+    np.testing.assert_array_equal(returns, np.tile(returns[:1], (3, 1)))
+    assert len(set(returns[0])) == 8
+    assert not np.array_equal(returns, ps.rollout(policy, population, task, 8, seed=2).returns)
+
+
+def test_numpy_global_state_is_not_touched(tmp_path):
+    before = np.random.get_state()[1].copy()
+    ps.train(ps.MLPPolicy(), ps.CartPoleSwingUp(max_steps=20), tmp_path / "run", generations=2, population_size=4)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
