@@ -1,0 +1,141 @@
+"""The command line, end to end, as a user would run it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import pisensory as ps
+
+SMALL = ["-m", "4", "-p", "6", "-e", "2", "--eval-every", "2", "-j", "1", "--task", "v1"]
+
+
+def pisensory(*arguments, **settings):
+    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **settings)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    result = pisensory("train", "invariant", folder, *SMALL)
+    assert result.returncode == 0, result.stderr
+    assert "4 generations" in result.stdout
+    in_order, shuffled = (line.split()[-7:] for line in result.stdout.splitlines()[-2:])
+    assert in_order == shuffled
+    return folder
+
+
+def test_train_leaves_a_run_that_evaluate_reads(run_dir):
+    names = {path.name for path in run_dir.iterdir() if not path.name.startswith(".")}
+    assert names >= {"config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz"}
+    table = pisensory("evaluate", run_dir, "-e", "50")
+    assert table.returncode == 0
+    assert "50 episodes in" in table.stdout
+    plain = json.loads(pisensory("evaluate", run_dir, "-e", "50", "--json").stdout)
+    shuffled = json.loads(pisensory("evaluate", run_dir / "best.npz", "-e", "50", "--shuffle", "--json").stdout)
+    assert plain["mean"] == shuffled["mean"]
+    assert plain["task"]["version"] == "v1"
+    policy, params = ps.load_policy(run_dir / "best.npz")
+    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1"), 50).mean
+
+
+def test_resume_takes_the_settings_of_the_run(run_dir):
+    result = pisensory("train", "invariant", run_dir, "-m", "6", "--resume", "-j", "1")
+    assert result.returncode == 0, result.stderr
+    assert "6 generations" in result.stdout
+    again = pisensory("train", "invariant", run_dir)
+    assert again.returncode == 1
+    assert "already holds a run" in again.stderr
+    other = pisensory("train", "invariant", run_dir, "-m", "8", "--resume", "--sigma0", "0.5")
+    assert other.returncode == 2
+    assert "sigma0: 0.1" in other.stderr
+
+
+def test_bare_vectors_are_recognised_or_asked_about(tmp_path):
+    np.savez(tmp_path / "bare.npz", params=np.zeros(113))
+    assert pisensory("evaluate", tmp_path / "bare.npz", "-e", "3").returncode == 0
+    np.savez(tmp_path / "odd.npz", params=np.zeros(50))
+    odd = pisensory("evaluate", tmp_path / "odd.npz")
+    assert odd.returncode == 2
+    assert "50 numbers" in odd.stderr
+    assert "--policy" in odd.stderr
+    np.savez(tmp_path / "sized.npz", params=np.zeros(ps.MLPPolicy(hidden_sizes=(7,)).n_params))
+    sized = pisensory("evaluate", tmp_path / "sized.npz", "--policy", "mlp", "--hidden-sizes", "7", "-e", "3")
+    assert sized.returncode == 0, sized.stderr
+
+
+def test_published_weights_score_is_printed(reference):
+    path = reference / "weights" / "cartpole_pi.npz"
+    result = json.loads(pisensory("evaluate", path, "--episodes", "1000", "--json").stdout)
+    assert abs(result["mean"] - 498) < 3 * 421 / np.sqrt(1000)
+    assert result["interval_low"] < result["mean"] < result["interval_high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["evaluate", "missing.npz"], 1, "there is no file missing.npz"),
+        (["evaluate", "."], 1, "not a run"),
+        (["train", "mlp", "run", "--sigma0", "0"], 2, "sigma0 must be"),
+        (["train", "mlp", "run", "-p", "0"], 2, "population_size must be"),
+        (["train", "mlp", "run", "-n", "-3"], 2, "n_noise must be"),
+        (["train", "mlp", "run", "--reshuffle-every", "0"], 2, "reshuffle_every must be"),
+        (["train", "mlp", "run", "--task", "v7"], 2, "version must be one of"),
+        (["train", "mlp", "run", "--gain", "2"], 2, "has no --gain"),
+        (["train", "invariant", "run", "--hidden-sizes", "2"], 2, "has no --hidden-sizes"),
+        (["train", "mlp", "run", "--hidden-sizes", "two"], 2, "not a list of sizes"),
+        (["train", "mlp", "run", "--init-from", "missing.npz"], 1, "there is no file"),
+        (["train", "mlp", "/proc/no/run"], 1, "cannot create the folder"),
+        (["train", "other", "run"], 2, "invalid choice"),
+        ([], 2, "COMMAND"),
+    ],
+)
+def test_mistakes_get_one_clear_message(tmp_path, arguments, code, message):
+    result = pisensory(*arguments, cwd=tmp_path)
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_shows_the_defaults():
+    text = " ".join(pisensory("train", "--help").stdout.split())
+    for default in ("default: 1000", "default: 256", "default: 16", "default: 0.1", "default: zeros"):
+        assert default in text
+
+
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_a_checkpoint_and_say_how_to_go_on(tmp_path, signal_number, code):
+    command = [
+        sys.executable,
+        "-m",
+        "pisensory",
+        "train",
+        "mlp",
+        str(tmp_path / "run"),
+        "-j",
+        "1",
+        "-p",
+        "16",
+        "-m",
+        "9999",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.csv"
+    while not metrics.exists() or metrics.read_text().count("\n") < 4:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    done = metrics.read_text().count("\n") - 1
+    resumed = pisensory("train", "mlp", tmp_path / "run", "--resume", "-m", done + 1, "-j", "1")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"{done + 1} generations" in resumed.stdout

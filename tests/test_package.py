@@ -1,0 +1,41 @@
+"""The package as a whole: what importing it costs and loads, and that examples run."""
+
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def test_import_loads_numpy_alone():
+    code = (
+        "import numpy, sys; before = set(sys.modules); import pisensory; "
+        "new = {name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names); print(new)"
+        if sys.version_info >= (3, 10)
+        else "import numpy, sys; import pisensory; print({'pisensory'} | ({'gym', 'cma'} & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "{'pisensory'}"
+
+
+def test_embedding_example_acts(tmp_path):
+    output = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "embed.py")], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert output.returncode == 0, output.stderr
+    assert "action" in output.stdout
+
+
+def test_training_example_ends_in_a_table(tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / "examples" / "cartpole_train.py"),
+        "--minutes",
+        "0.02",
+        "--out",
+        str(tmp_path),
+    ]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert output.returncode == 0, output.stderr
+    rows = {line[:28].strip(): line[28:].split() for line in output.stdout.splitlines() if line.startswith("invariant")}
+    assert rows["invariant, in order"][0] == rows["invariant, shuffled"][0]
