@@ -22,7 +22,6 @@ import numpy as np
 # Folded weights are kept within +-2**60, so that no sum of products below overflows to inf - inf = NaN.
 _LARGEST = 2.0**60
 _EXPONENT_BITS = np.int32(0x7F800000)
-_SMALLEST_NORMAL = np.float32(2.0**-126)
 _ONE, _HALF = np.float32(1.0), np.float32(0.5)
 
 
@@ -87,30 +86,45 @@ def fold_lstm(w_input: np.ndarray, w_hidden: np.ndarray, b_input: np.ndarray, b_
     return np.concatenate([0.5 * entry, 0.5 * forget, 0.5 * output, cell], axis=1)[:, None]
 
 
-def lstm_step(weights: np.ndarray, inputs: Block, gates: Block, cell: Block, doubled_hidden: Block) -> None:
+class Gates(NamedTuple):
+    """Scratch for `lstm_step`: a block of 4 hidden channels, and its planes by their use."""
+
+    block: Block
+    sigmoids: np.ndarray
+    entry: np.ndarray
+    forget: np.ndarray
+    output: np.ndarray
+    update: np.ndarray
+
+
+def make_gates(n_candidates: int, n_features: int, hidden_size: int, n_episodes: int) -> Gates:
+    """Return the scratch of an LSTM."""
+    block = make_block(n_candidates, n_features, 4 * hidden_size, n_episodes)
+    entry, forget, output, update = (block.planes[i * hidden_size : (i + 1) * hidden_size] for i in range(4))
+    return Gates(block, block.planes[: 3 * hidden_size], entry, forget, output, update)
+
+
+def lstm_step(weights: np.ndarray, inputs: Block, gates: Gates, cell: np.ndarray, doubled_hidden: np.ndarray) -> None:
     """Advance the LSTM by one step, in place.
 
     Args:
         weights: (candidate, 1, 4 hidden, channel) of `fold_lstm`.
         inputs: channels (input, 1, 2 h).
-        gates: scratch of 4 hidden channels.
-        cell: c, updated.
-        doubled_hidden: receives 2 h; a part of `inputs`.
+        gates: scratch.
+        cell: planes of c, updated.
+        doubled_hidden: planes that receive 2 h; a part of `inputs`.
     """
-    np.matmul(weights, inputs.matrices, out=gates.matrices)
-    values, size = gates.planes, len(cell.planes)
-    np.tanh(values, out=values)
-    sigmoids = values[: 3 * size]  # twice the sigmoids, once 1 is added
-    np.add(sigmoids, _ONE, out=sigmoids)
-    entry, forget, output = sigmoids[:size], sigmoids[size : 2 * size], sigmoids[2 * size :]
-    update, c = values[3 * size :], cell.planes
+    block, sigmoids, entry, forget, output, update = gates
+    np.matmul(weights, inputs.matrices, out=block.matrices)
+    np.tanh(block.planes, out=block.planes)
+    np.add(sigmoids, _ONE, out=sigmoids)  # now twice the sigmoids
     # c = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c)
-    np.multiply(forget, c, out=c)
+    np.multiply(forget, cell, out=cell)
     np.multiply(entry, update, out=update)
-    np.add(c, update, out=c)
-    np.multiply(c, _HALF, out=c)
-    np.tanh(c, out=update)
-    np.multiply(output, update, out=doubled_hidden.planes)
+    np.add(cell, update, out=cell)
+    np.multiply(cell, _HALF, out=cell)
+    np.tanh(cell, out=update)
+    np.multiply(output, update, out=doubled_hidden)
 
 
 def fold_attention(
@@ -169,7 +183,7 @@ def exact_weighted_sum(
 
     Each product is counted in whole units of a power of two, chosen per candidate and episode from the
     largest value so that the sum over all features fits the integers, which add without rounding. A unit is
-    below 2^-24 of the largest value: the precision of float32 itself.
+    below 2^-24 of the largest value, the precision of float32 itself, unless all are minute.
 
     Args:
         attention: embeddings as channels, in [-1, 1].
@@ -182,16 +196,17 @@ def exact_weighted_sum(
     n_features, dtype = len(values), counts.dtype
     bits = 8 * dtype.itemsize - 2 - (n_features - 1).bit_length()
     unit = np.maximum.reduce(np.abs(values), axis=0)
-    np.maximum(unit, _SMALLEST_NORMAL, out=unit)
+    # The power of two at or below the largest value; not so small that its 2^bits-th part has no reciprocal.
+    np.maximum(unit, np.float32(2.0 ** (bits - 126)), out=unit)
     exponent = unit.view(np.int32)
-    np.bitwise_and(exponent, _EXPONENT_BITS, out=exponent)  # leaves the power of two at or below
-    scaled = np.divide(values, unit)  # not multiplied by 1 / unit, which may not be a float32
-    np.multiply(scaled, np.float32(2.0**bits), out=scaled)
-    np.multiply(attention.planes, scaled.reshape(-1), out=products)
+    np.bitwise_and(exponent, _EXPONENT_BITS, out=exponent)
+    np.multiply(unit, np.float32(2.0**-bits), out=unit)
+    np.multiply(attention.planes, np.divide(values, unit).reshape(-1), out=products)
     np.copyto(counts, products, casting="unsafe")
     total = np.add.reduce(counts.reshape(len(counts), n_features, -1), axis=1, dtype=dtype)
-    np.multiply(total, np.float32(gain * 2.0**-bits), out=out, casting="unsafe", dtype=np.float32)
-    np.multiply(out, unit, out=out)
+    if gain != 1:
+        np.multiply(unit, np.float32(gain), out=unit)
+    np.multiply(total, unit, out=out, casting="unsafe", dtype=np.float32)
 
 
 def fold_dense(named: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
@@ -206,25 +221,32 @@ def fold_dense(named: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
     ]
 
 
-def dense_blocks(n_candidates: int, sizes: tuple[int, ...], n_episodes: int) -> list[Block]:
-    """Return the inputs and outputs of dense layers, blocks of one feature.
+class Dense(NamedTuple):
+    """A stack of dense layers ready to run.
 
-    All but the last have one more channel, the constant one that meets the bias.
-    """
-    blocks = [make_block(n_candidates, 1, size + 1, n_episodes) for size in sizes[:-1]]
-    for block in blocks:
-        block.planes[-1] = 1
-    return [*blocks, make_block(n_candidates, 1, sizes[-1], n_episodes)]
-
-
-def dense_layers(weights: list[np.ndarray], blocks: list[Block]) -> None:
-    """Run blocks[0] through tanh layers, each writing into the next block.
-
-    Args:
+    Attributes:
         weights: one (candidate, 1, out, in + 1) a layer, of `fold_dense`.
-        blocks: of `dense_blocks`.
+        inputs: one block of one feature a layer, whose last channel is the constant one that meets the bias.
+        outputs: one block a layer, the next layer's inputs without that channel.
     """
-    for weight, inputs, outputs in zip(weights, blocks, blocks[1:]):
-        n_out = weight.shape[2]
-        np.matmul(weight, inputs.matrices, out=outputs.matrices[:, :, :n_out])
-        np.tanh(outputs.planes[:n_out], out=outputs.planes[:n_out])
+
+    weights: list[np.ndarray]
+    inputs: list[Block]
+    outputs: list[Block]
+
+
+def make_dense(weights: list[np.ndarray], n_episodes: int) -> Dense:
+    """Return the stack of layers that have these weights."""
+    n_candidates = len(weights[0])
+    inputs = [make_block(n_candidates, 1, weight.shape[3], n_episodes) for weight in weights]
+    for block in inputs:
+        block.planes[-1] = 1
+    last = make_block(n_candidates, 1, weights[-1].shape[2], n_episodes)
+    return Dense(weights, inputs, [*(block.part(0, -1) for block in inputs[1:]), last])
+
+
+def dense_layers(dense: Dense) -> None:
+    """Run the first block of `dense` through its tanh layers: y = tanh(W x + b)."""
+    for weight, inputs, outputs in zip(*dense):
+        np.matmul(weight, inputs.matrices, out=outputs.matrices)
+        np.tanh(outputs.planes, out=outputs.planes)

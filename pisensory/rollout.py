@@ -69,7 +69,9 @@ def make_chunks(policy: Policy, population: object, task: Task, n_episodes: int,
     parts = check_seed(seed)
     array = check_population(population, policy.n_params)
     n_blocks = _ceil_divide(n_episodes, max(1, min(_BLOCK, _ROW_INPUTS // task.n_features)))
-    block = _ceil_divide(n_episodes, n_blocks)
+    # At least two columns: for a single one BLAS takes kernels that round by the stride of the vector, and
+    # that depends on how many rows are stepped together.
+    block = max(2, _ceil_divide(n_episodes, n_blocks))
     numbers = np.arange(n_blocks * block).reshape(n_blocks, block)
     numbers[numbers >= n_episodes] = -1
     candidates = np.repeat(np.arange(len(array)), n_blocks)

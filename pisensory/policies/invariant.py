@@ -105,9 +105,8 @@ class InvariantRun(PolicyRun):
     def __init__(self, policy: InvariantPolicy, weights: Weights, n_features: int, n_episodes: int) -> None:
         self.policy = policy
         self.weights = weights
-        self._lstm, self._attend, *self._head = weights
+        self._lstm, self._attend, *head = weights
         n_candidates, n_actions, size = len(self._lstm), policy.n_actions, policy.hidden_size
-        n_embeddings = policy.n_embeddings
 
         def block(n_channels: int) -> layers.Block:
             return layers.make_block(n_candidates, n_features, n_channels, n_episodes)
@@ -117,19 +116,19 @@ class InvariantRun(PolicyRun):
         self._inputs.planes[1 + n_actions] = 1
         self._keys = self._inputs.part(1 + n_actions)
         self._doubled_hidden = self._inputs.part(2 + n_actions)
-        self._gates = block(4 * size)
+        self._gates = layers.make_gates(n_candidates, n_features, size, n_episodes)
         self._cell = block(size)
-        self._attention = block(n_embeddings)
+        self._attention = block(policy.n_embeddings)
         self._scratch = layers.make_sum_scratch(self._attention)
-        self._blocks = layers.dense_blocks(n_candidates, (n_embeddings, *policy.head_sizes, n_actions), n_episodes)
+        self._dense = layers.make_dense(head, n_episodes)
 
         self.observations = self._inputs.matrices[:, :, 0]
         self._values = self._inputs.planes[0].reshape(n_features, -1)
         self._previous_action = self._inputs.matrices[:, :, 1 : 1 + n_actions]
-        self._sums = self._blocks[0].planes[:n_embeddings]
-        self.actions = self._blocks[-1].matrices[:, 0]
-        self._actions = self._blocks[-1].matrices
-        self.latent = self._blocks[0].matrices[:, 0, :n_embeddings]
+        self._sums = self._dense.inputs[0].planes[:-1]
+        self.latent = self._dense.inputs[0].matrices[:, 0, :-1]
+        self._actions = self._dense.outputs[-1].matrices
+        self.actions = self._actions[:, 0]
         self.attention = self._attention.matrices
         self.cell = self._cell.matrices
 
@@ -140,11 +139,11 @@ class InvariantRun(PolicyRun):
 
     def step(self) -> None:
         """Compute `actions` from `observations` and advance the LSTMs."""
-        layers.lstm_step(self._lstm, self._inputs, self._gates, self._cell, self._doubled_hidden)
+        layers.lstm_step(self._lstm, self._inputs, self._gates, self._cell.planes, self._doubled_hidden.planes)
         layers.attention_step(self._attend, self._keys, self._attention)
         layers.exact_weighted_sum(self._attention, self._values, self.policy.gain, self._scratch, self._sums)
         np.tanh(self._sums, out=self._sums)
-        layers.dense_layers(self._head, self._blocks)
+        layers.dense_layers(self._dense)
         np.copyto(self._previous_action, self._actions)
 
     def keep(self, rows: np.ndarray) -> InvariantRun:

@@ -60,16 +60,15 @@ class MLPRun(PolicyRun):
         self.policy = policy
         self.weights = weights
         self._n_episodes = n_episodes
-        sizes = (policy.n_features, *policy.hidden_sizes, policy.n_actions)
-        self._blocks = layers.dense_blocks(len(weights[0]), sizes, n_episodes)
-        self.observations = self._blocks[0].matrices[:, 0, :-1]
-        self._values = self._blocks[0].planes[:-1]
-        self.actions = self._blocks[-1].matrices[:, 0]
+        self._dense = layers.make_dense(weights, n_episodes)
+        self.observations = self._dense.inputs[0].matrices[:, 0, :-1]
+        self._values = self._dense.inputs[0].planes[:-1]
+        self.actions = self._dense.outputs[-1].matrices[:, 0]
 
     def step(self) -> None:
         """Compute `actions` from `observations`."""
         np.clip(self._values, -_LARGEST, _LARGEST, out=self._values)
-        layers.dense_layers(self.weights, self._blocks)
+        layers.dense_layers(self._dense)
 
     def keep(self, rows: np.ndarray) -> MLPRun:
         """Return the run of only these candidates."""
