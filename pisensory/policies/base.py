@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -176,8 +177,10 @@ class Agent:
 
 def _to_float32(observation: Any) -> np.ndarray:
     try:
-        array = np.asarray(observation)
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy before 1.24 only warns of ragged lists
+            array = np.asarray(observation)
+    except (ValueError, Warning):
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
         raise InputError(f"the observation must be real numbers, got {observation!r}")
