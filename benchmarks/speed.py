@@ -10,10 +10,12 @@ that live to the end is printed: for a figure of the machinery alone, give weigh
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 # One BLAS thread here too, as in the workers. It has to be said before NumPy loads.
@@ -66,12 +68,28 @@ def measure_rollout(candidates, version, n_jobs, repetitions):
     return speed
 
 
-def measure_memory(candidates):
-    """Print the peak memory of a process that does what a worker does."""
+def measure_generation(candidates):
+    """Print the time of a whole generation of training, and how much of it is outside the rollouts."""
+    with tempfile.TemporaryDirectory() as folder:
+        ps.train(
+            ps.InvariantPolicy(), ps.CartPoleSwingUp("v1"), f"{folder}/run", generations=21, n_jobs=2, sigma0=0.001,
+            init=candidates.mean(axis=0), population_size=N_CANDIDATES, n_episodes=N_EPISODES, eval_every=100,
+        )  # fmt: skip
+        with open(f"{folder}/run/metrics.csv", newline="") as file:
+            rows = list(csv.DictReader(file))[1:]
+    seconds, rollouts = (sum(float(row[name]) for row in rows) for name in ("seconds", "rollout_seconds"))
+    print(
+        f"a generation of training, 2 processes: {seconds / len(rows):.2f} s, "
+        f"{100 * (1 - rollouts / seconds):.0f} % of it outside the rollouts (mean of {len(rows)})"
+    )
+
+
+def measure_memory():
+    """Print the peak memory of a process that does what a worker does (Linux only)."""
     code = (
-        "import resource, numpy as np, pisensory as ps; "
+        "import numpy as np, pisensory as ps; "
         f"ps.rollout(ps.InvariantPolicy(), np.zeros(({N_CANDIDATES}, 913)), ps.CartPoleSwingUp('v1'), {N_EPISODES}); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     )
     kilobytes = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     print(f"peak memory of a worker: {kilobytes / 1024:.0f} MB")
@@ -168,7 +186,8 @@ def main():
     two = measure_rollout(candidates, "v1", 2, options.repetitions)
     print(f"two processes are {two / one:.2f} times as fast as one")
     measure_rollout(candidates, "harder", 2, options.repetitions)
-    measure_memory(candidates)
+    measure_generation(candidates)
+    measure_memory()
     measure_import(options.repetitions)
     measure_act(options.repetitions)
     measure_evojax(two, options.repetitions)
