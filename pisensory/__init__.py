@@ -7,6 +7,7 @@ result = ps.train(policy, task, "runs/first", generations=100, n_jobs=-1)
 print(ps.evaluate(policy, result.params, task).mean)
 """
 
+from .cloning import CloneResult, clone
 from .errors import FileError, InputError, MissingExtraError, PisensoryError
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import ProcessExecutor, SerialExecutor, rollout
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "CartPoleSwingUp",
+    "CloneResult",
     "Evaluation",
     "FileError",
     "InputError",
@@ -36,6 +38,7 @@ __all__ = [
     "Task",
     "TrainResult",
     "TrainingInterrupted",
+    "clone",
     "evaluate",
     "load_params",
     "load_policy",

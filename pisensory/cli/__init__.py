@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import InputError, PisensoryError
 from ..train import TrainingInterrupted
-from . import evaluate, train
+from . import clone, evaluate, train
 
-_COMMANDS = (train, evaluate)
+_COMMANDS = (train, evaluate, clone)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..policies import InvariantPolicy, MLPPolicy, Policy
-from ..tasks import CartPoleSwingUp, Perturbation, Task, task_from_config
+from ..tasks import CartPoleSwingUp, Task, task_from_config
 from ..train.records import BEST, CONFIG
 
 POLICY_KINDS = ("linear", "mlp", "invariant")
@@ -111,6 +111,8 @@ def make_policy(options: argparse.Namespace, base: Policy) -> Policy:
 def load_model(options: argparse.Namespace) -> Model:
     """Return what options.model stands for: a policy file, a run folder, or a bare vector.
 
+    Options named after sizes, and `policy`, describe a bare vector.
+
     Raises InputError or FileError if it is none of these, or options contradict it.
     """
     path = Path(options.model)
@@ -130,7 +132,13 @@ def load_model(options: argparse.Namespace) -> Model:
         task = task_from_config(about["task"]) if "task" in about else CartPoleSwingUp()
     except InputError as error:
         raise FileError(f"{path} is damaged: {error}") from None
-    return Model(make_policy(options, policy), params, dataclasses.replace(task, perturbation=Perturbation()))  # type: ignore[type-var]
+    return Model(make_policy(options, policy), params, task.plain)
+
+
+def load_file(path: str) -> Model:
+    """Return what `path` stands for, with nothing more said about it; as `load_model`."""
+    names = ("policy", "task", *_PERTURBATION.values(), *_SIZES)
+    return load_model(argparse.Namespace(model=path, **dict.fromkeys(names)))
 
 
 def _policy_of_vector(options: argparse.Namespace, params: np.ndarray) -> Policy:

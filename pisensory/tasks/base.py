@@ -92,6 +92,11 @@ class Task(ABC):
     def n_features(self) -> int:
         """The number of inputs a policy sees."""
 
+    @property
+    def plain(self) -> Task:
+        """The same task with nothing done to its inputs."""
+        return self
+
     @abstractmethod
     def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
         """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""

@@ -110,6 +110,11 @@ class CartPoleSwingUp(Task):
         """The number of inputs a policy sees: five, copies and noise included."""
         return self.perturbation.n_features(len(FEATURES))
 
+    @property
+    def plain(self) -> CartPoleSwingUp:
+        """The same task with nothing done to its inputs."""
+        return dataclasses.replace(self, perturbation=Perturbation())
+
     def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
         """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""
         states = per_episode(seed, START, episodes, lambda generator: initial_state(self.version, generator))

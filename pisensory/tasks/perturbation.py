@@ -122,7 +122,7 @@ class PerturbedRun(TaskRun):
     ) -> None:
         self.perturbation = perturbation
         self.run = run
-        self._n_sources = n_sources
+        self.n_sources = n_sources
         self._draws = draws
         self._positions = positions
         self._step = 0
@@ -134,9 +134,9 @@ class PerturbedRun(TaskRun):
 
     def observe(self, out: np.ndarray) -> None:
         """Write the perturbed observations into `out` (candidate, feature, episode)."""
-        self.run.observe(self._values[: self._n_sources].transpose(1, 0, 2))
+        self.run.observe(self._values[: self.n_sources].transpose(1, 0, 2))
         if self.perturbation.n_noise:
-            self._values[self._n_sources :] = np.moveaxis(self._next_noise(), -1, 0)
+            self._values[self.n_sources :] = np.moveaxis(self._next_noise(), -1, 0)
         if self.perturbation.reorders_at(self._step):
             orders = np.stack([draws.order(self._step) for draws in self._draws])
             plane = np.arange(self._positions.size).reshape(self._positions.shape)
@@ -160,7 +160,7 @@ class PerturbedRun(TaskRun):
 
     def keep(self, rows: np.ndarray) -> PerturbedRun:
         """Return the run of only these candidates; the streams of draws go on where they are."""
-        kept = PerturbedRun(self.perturbation, self.run.keep(rows), self._n_sources, self._draws, self._positions[rows])
+        kept = PerturbedRun(self.perturbation, self.run.keep(rows), self.n_sources, self._draws, self._positions[rows])
         kept._step, kept._noise, kept._noise_start = self._step, self._noise, self._noise_start
         plane = np.arange(kept._positions.size).reshape(kept._positions.shape)
         sources = self._indices[:, rows] // self._positions.size

@@ -27,7 +27,7 @@ from .signals import Stopped, StopSignals
 # Second part of the seed: what a run's random numbers are for.
 _SAMPLES, _EPISODES = range(2)
 # The held-out episodes are the same for every run, so that their scores compare.
-_HELD_OUT_SEED = (2021,)
+HELD_OUT_SEED = (2021,)
 _CHECKPOINT_SECONDS = 20.0
 
 
@@ -298,7 +298,7 @@ class _Run:
     def _score_mean(self, mean: np.ndarray) -> float | None:
         """Score the mean on the held-out episodes, and keep it if it is the best so far."""
         n_episodes = self.settings.n_eval_episodes
-        result = rollout(self.policy, mean[None], self.task, n_episodes, _HELD_OUT_SEED, executor=self.executor)
+        result = rollout(self.policy, mean[None], self.task, n_episodes, HELD_OUT_SEED, executor=self.executor)
         score = float(result.returns.mean())
         if not np.isfinite(score):
             return None

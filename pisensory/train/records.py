@@ -119,15 +119,16 @@ class Metrics:
     Args:
         folder: of the run.
         generation: how many generations are done; later lines in the file are dropped.
+        columns: of the file; the first counts the lines from 1.
     """
 
-    def __init__(self, folder: Path, generation: int) -> None:
-        self.path = folder / METRICS
-        kept = read_metrics(folder)[:generation] if generation else []
+    def __init__(self, folder: Path, generation: int, columns: tuple[str, ...] = COLUMNS) -> None:
+        self.path, self._columns = folder / METRICS, columns
+        kept = read_metrics(folder, columns)[:generation] if generation else []
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([row[name] for name in COLUMNS] for row in kept)
+        writer.writerow(columns)
+        writer.writerows([row[name] for name in columns] for row in kept)
         with atomic_write(self.path) as file:
             file.write(text.getvalue().encode())
         try:
@@ -138,7 +139,7 @@ class Metrics:
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one generation."""
         try:
-            csv.writer(self._file, lineterminator="\n").writerow([_format(row[name]) for name in COLUMNS])
+            csv.writer(self._file, lineterminator="\n").writerow([_format(row[name]) for name in self._columns])
             self._file.flush()
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror}; the last checkpoint is unchanged") from error
@@ -154,7 +155,7 @@ def _format(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def read_metrics(run_dir: PathLike) -> list[dict[str, str]]:
+def read_metrics(run_dir: PathLike, columns: tuple[str, ...] = COLUMNS) -> list[dict[str, str]]:
     """Return the lines of a run's metrics.csv as text by column.
 
     A last line that was cut short by a crash is left out. Raises FileError if the file is missing or is not
@@ -163,18 +164,18 @@ def read_metrics(run_dir: PathLike) -> list[dict[str, str]]:
     path = Path(run_dir) / METRICS
     text = read_text(path, _MAX_METRICS)
     lines = text[: text.rfind("\n") + 1].splitlines()
-    if not lines or lines[0] != ",".join(COLUMNS):
+    if not lines or lines[0] != ",".join(columns):
         raise FileError(f"{path} is not the metrics of a run")
     rows = []
     for number, line in enumerate(lines[1:], 1):
         values = line.split(",")
         try:
-            if len(values) != len(COLUMNS) or int(values[0]) != number:
+            if len(values) != len(columns) or int(values[0]) != number:
                 raise ValueError
             for value in values:
                 if value:
                     float(value)
         except ValueError:
             raise FileError(f"{path} is damaged at line {number + 1}: {line[:80]!r}") from None
-        rows.append(dict(zip(COLUMNS, values)))
+        rows.append(dict(zip(columns, values)))
     return rows

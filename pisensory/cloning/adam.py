@@ -1,0 +1,45 @@
+"""Gradient descent on a flat vector: Adam, clipping, and a learning rate that falls."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+
+@dataclasses.dataclass
+class Adam:
+    """Adam (Kingma and Ba, 2015, algorithm 1), with the constants of the paper.
+
+    Attributes:
+        first, second: running moments of the gradient (parameter,).
+        count: steps taken.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    count: int = 0
+
+    def step(self, params: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        """Return `params` (parameter,) one step down `gradient`."""
+        self.count += 1
+        self.first = 0.9 * self.first + 0.1 * gradient
+        self.second = 0.999 * self.second + 0.001 * gradient**2
+        mean = self.first / (1 - 0.9**self.count)
+        deviation = np.sqrt(self.second / (1 - 0.999**self.count))
+        return params - rate * mean / (deviation + 1e-8)
+
+
+def clip(gradient: np.ndarray, limit: float) -> np.ndarray:
+    """Return `gradient`, scaled down to the norm `limit` if it is longer (Pascanu et al., 2013)."""
+    norm = float(np.linalg.norm(gradient))
+    return gradient * (limit / norm) if norm > limit else gradient
+
+
+def cosine_rate(rate: float, done: float) -> float:
+    """Return the learning rate when the part `done` of all steps is done: from `rate` to a hundredth of it.
+
+    Source: Loshchilov and Hutter, "SGDR", 2017, equation 5.
+    """
+    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))

@@ -1,0 +1,171 @@
+"""What a student learns from: episodes with a teacher's actions, collected in blocks and kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, Union
+
+import numpy as np
+
+from ..errors import FileError, InputError
+from ..files import header_array, read_header, read_npz, write_npz
+from ..policies import Policy
+from ..tasks import Task
+from ..tasks.base import Seed
+from ..tasks.perturbation import PerturbedRun
+
+_FORMAT = "pisensory-episodes"
+
+TeacherFunction = Callable[[np.ndarray], np.ndarray]
+Teacher = Union["tuple[Policy, np.ndarray]", TeacherFunction]
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Episodes collected together.
+
+    Attributes:
+        observations: what the student saw (step, feature, episode), float32.
+        previous_actions: the action before each step, as taken (step, action, episode), float32.
+        labels: the teacher's actions (step, action, episode), float32.
+        alive: whether the step was part of the episode (step, episode).
+    """
+
+    observations: np.ndarray
+    previous_actions: np.ndarray
+    labels: np.ndarray
+    alive: np.ndarray
+
+
+class _Actor(Protocol):
+    """A teacher or student in the middle of episodes."""
+
+    def act(self, observations: np.ndarray) -> np.ndarray: ...
+
+
+class _PolicyActor:
+    def __init__(self, policy: Policy, params: np.ndarray, n_features: int, n_episodes: int) -> None:
+        self._run = policy.start(policy.prepare(params[None]), n_features, n_episodes)
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Return actions (action, episode) for observations (feature, episode)."""
+        self._run.observations[0] = observations
+        self._run.step()
+        return self._run.actions[0].copy()
+
+
+class _FunctionActor:
+    def __init__(self, function: TeacherFunction, n_actions: int) -> None:
+        self._function, self._n_actions = function, n_actions
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Return actions (action, episode) for observations (feature, episode)."""
+        actions = np.asarray(self._function(observations.T.copy()), dtype=np.float32)
+        expected = (observations.shape[1], self._n_actions)
+        if actions.shape != expected:
+            raise InputError(
+                f"the teacher must return actions of shape (episode, action) = {expected}, got {actions.shape}"
+            )
+        return actions.T
+
+
+def collect(
+    teacher: Teacher, student: tuple[Policy, np.ndarray] | None, task: Task, n_episodes: int, seed: Seed
+) -> Block:
+    """Live through episodes and note the teacher's action at every step.
+
+    The teacher sees the task's own inputs, the student what the task's perturbation makes of them.
+
+    Args:
+        teacher: a policy with its vector, or a function from observations (episode, feature) to actions
+            (episode, action) in [-1, 1].
+        student: whose actions are taken (DAgger: Ross, Gordon and Bagnell, 2011); the teacher's if None.
+        task: what to do.
+        n_episodes: how many.
+        seed: of the episodes.
+
+    Raises:
+        InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
+    """
+    run = task.start(seed, np.arange(n_episodes)[None])
+    plain = run.run if isinstance(run, PerturbedRun) else run
+    n_sources = run.n_sources if isinstance(run, PerturbedRun) else task.n_features
+    taught = _start_teacher(teacher, n_sources, task.n_actions, n_episodes)
+    learner = None if student is None else _PolicyActor(*student, task.n_features, n_episodes)
+    steps: list[tuple[np.ndarray, ...]] = []
+    alive = np.ones((1, n_episodes), bool)
+    actions = np.zeros((task.n_actions, n_episodes), np.float32)
+    shown = np.empty((n_sources, 1, n_episodes), np.float32)
+    seen = np.empty((task.n_features, 1, n_episodes), np.float32)
+    while len(steps) < task.max_steps and alive.any():
+        run.observe(seen.transpose(1, 0, 2))
+        plain.observe(shown.transpose(1, 0, 2))
+        label = _check_actions(taught.act(shown[:, 0]), len(steps))
+        steps.append((seen[:, 0].copy(), actions, label, alive[0].copy()))
+        actions = label if learner is None else learner.act(seen[:, 0])
+        alive &= ~run.step(actions[None], alive)[1]
+    return Block(*(np.stack(parts) for parts in zip(*steps)))
+
+
+def _start_teacher(teacher: Teacher, n_features: int, n_actions: int, n_episodes: int) -> _Actor:
+    if callable(teacher):
+        return _FunctionActor(teacher, n_actions)
+    return _PolicyActor(*teacher, n_features, n_episodes)
+
+
+def _check_actions(actions: np.ndarray, step: int) -> np.ndarray:
+    bad = ~(np.abs(actions) <= 1)
+    if bad.any():
+        episode = int(np.argwhere(bad)[0][1])
+        raise InputError(
+            f"the teacher's action at step {step} of episode {episode} is {actions[:, episode]}: "
+            "actions must be numbers in [-1, 1]"
+        )
+    return actions
+
+
+class EpisodeStore:
+    """Blocks of episodes in a folder, at most so many bytes of them, the oldest going first.
+
+    Args:
+        folder: for the files, one a block; made if it is missing.
+        about: what the blocks were made of; a file that says otherwise is refused.
+        max_bytes: how much to keep; the latest block is always kept.
+    """
+
+    def __init__(self, folder: Path, about: str, max_bytes: int) -> None:
+        self.folder, self._about, self._max_bytes = folder, about, max_bytes
+
+    def path(self, number: int) -> Path:
+        """Return the file of a block."""
+        return self.folder / f"block-{number:06d}.npz"
+
+    def write(self, number: int, block: Block) -> None:
+        """Write a block, then drop the oldest ones that are too many."""
+        header = header_array({"format": _FORMAT, "version": 1, "about": self._about})
+        write_npz(self.path(number), {"header": header, **dataclasses.asdict(block)})
+        paths = sorted(path for path in self.folder.glob("block-*.npz") if path <= self.path(number))
+        sizes = [path.stat().st_size for path in paths]
+        while len(paths) > 1 and sum(sizes) > self._max_bytes:
+            with contextlib.suppress(FileNotFoundError):
+                paths[0].unlink()
+            del paths[0], sizes[0]
+
+    def numbers(self, below: int) -> list[int]:
+        """Return the numbers of the blocks kept, of those before the number `below`."""
+        numbers = sorted(int(path.stem.split("-")[1]) for path in self.folder.glob("block-*.npz"))
+        return [number for number in numbers if number < below]
+
+    def read(self, number: int) -> Block:
+        """Read a block; raise FileError if it is damaged, or of another task, teacher or student."""
+        path = self.path(number)
+        arrays = read_npz(path)
+        if read_header(arrays, path, _FORMAT).get("about") != self._about:
+            raise FileError(f"{path} holds episodes of another task, teacher or student: clone in another folder")
+        try:
+            return Block(*(arrays[field.name] for field in dataclasses.fields(Block)))
+        except KeyError as error:
+            raise FileError(f"{path} is damaged: it has no {error}") from None

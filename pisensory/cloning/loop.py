@@ -1,0 +1,371 @@
+"""The cloning loop: collect episodes, learn from them, score the student; metrics and checkpoints on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FileError, InputError, check_int, check_positive
+from ..executors import Executor, open_executor, rollout
+from ..files import PathLike, make_folder, save_policy
+from ..parameters import check_params
+from ..policies import Policy
+from ..policies.backward import unroll
+from ..rollout import check_fit
+from ..tasks import Task
+from ..tasks.base import check_seed
+from ..train import TrainingInterrupted, records
+from ..train.loop import HELD_OUT_SEED
+from ..train.progress import Progress
+from ..train.signals import Stopped, StopSignals
+from .adam import Adam, clip, cosine_rate
+from .episodes import Block, EpisodeStore, Teacher, collect
+
+# Third part of the seed of a clone: what random numbers are for.
+_INIT, _EPISODES, _ORDER, _HELD_OUT = range(4)
+COLUMNS = (
+    "round", "updates", "loss", "held_out_loss", "held_out", "learning_rate", "seconds", "elapsed",
+)  # fmt: skip
+_CHECKPOINT_SECONDS = 20.0
+_EPISODE_FOLDER = "episodes"
+
+
+@dataclasses.dataclass(frozen=True)
+class CloneResult:
+    """What cloning ended with.
+
+    Attributes:
+        policy: the student's network.
+        params: its vector (parameter,) that scored best on the held-out episodes; in best.npz.
+        score: its mean return there.
+        rounds: done in all.
+        updates: steps of gradient descent in all.
+        run_dir: the run folder.
+    """
+
+    policy: Policy
+    params: np.ndarray
+    score: float
+    rounds: int
+    updates: int
+    run_dir: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings that the result of cloning depends on, as kept in config.json."""
+
+    rounds: int = 400
+    teacher_rounds: int = 16
+    passes: int = 4
+    batch_size: int = 64
+    window: int = 200
+    learning_rate: float = 1e-3
+    clip: float = 0.5
+    action_noise: float = 0.03
+    dagger: bool = False
+    seed: int = 0
+    eval_every: int = 5
+    patience: int = 40
+    n_eval_episodes: int = 256
+    max_megabytes: int = 1024
+    teacher: str = ""
+    init: str = "random"
+
+    def __post_init__(self) -> None:
+        for name in (
+            "rounds", "teacher_rounds", "passes", "batch_size", "window", "eval_every", "patience",
+            "n_eval_episodes", "max_megabytes",
+        ):  # fmt: skip
+            check_int(name, getattr(self, name), 1)
+        for name in ("learning_rate", "clip"):
+            check_positive(name, getattr(self, name))
+        check_positive("action_noise", self.action_noise, allow_zero=True)
+        check_seed(self.seed)
+
+
+def clone(
+    student: Policy,
+    teacher: Teacher,
+    task: Task,
+    run_dir: PathLike,
+    *,
+    init: object = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    n_jobs: int = 1,
+    executor: Executor | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> CloneResult:
+    """Train a student to act as a teacher does, by back-propagation through time.
+
+    The teacher sees the task's own inputs; the student sees them through the task's perturbation, with the
+    action before each step as one of its inputs, a little noise added. In the first `teacher_rounds` rounds a
+    batch of episodes is collected in which the teacher acts; later, with `dagger`, ones in which the student
+    acts and the teacher says what it would have done (Ross, Gordon and Bagnell, 2011). Each round makes
+    `passes` passes over batches chosen at random, cut into windows: the state is carried from one window to
+    the next, the gradient is not. The best student on held-out episodes is kept.
+
+    Args:
+        student: the network to train.
+        teacher: (policy, vector), or a function from observations (episode, feature) to actions (episode,
+            action) in [-1, 1].
+        task: what to do; its perturbation is for the student alone.
+        run_dir: the run folder; it gets config.json, metrics.csv, checkpoint.npz, best.npz, and episodes/.
+        init: the first vector (parameter,); random, uniform within 1/sqrt(inputs of a layer), if None.
+        minutes: stop after this time, if the rounds are not done sooner.
+        resume: go on with the run in `run_dir`, if there is one.
+        n_jobs: processes that score the student; -1 for one a core. Ignored if `executor` is given.
+        executor: where to score instead.
+        progress: show a progress bar.
+        **settings: any of rounds (400), teacher_rounds (16), passes (4), batch_size (64 episodes), window
+            (200 steps), learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm),
+            action_noise (0.03), dagger (False), seed (0), eval_every (5 rounds), patience (40 scores without
+            a better one end the run), n_eval_episodes (256), max_megabytes (1024, of episodes on disk).
+
+    Returns:
+        The best student.
+
+    Raises:
+        InputError: for impossible settings, a teacher or student that does not fit the task, settings other
+            than those of the run to resume, or a teacher that returns anything but numbers in [-1, 1].
+        FileError: if the run folder is not one, or cannot be written.
+        TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
+    """
+    if minutes is not None:
+        minutes = check_positive("minutes", minutes)
+    check_fit(student, task)
+    name = _check_teacher(teacher, task)
+    unknown = set(settings) - {field.name for field in dataclasses.fields(Settings)}
+    if unknown:
+        raise InputError(f"clone has no setting {sorted(unknown)[0]!r}")
+    chosen = Settings(**{**settings, "teacher": name, "init": _name_initial(init, run_dir, resume)})
+    initial = _random_vector(student, chosen.seed) if init is None else check_params(init, student.n_params)
+    own = open_executor(n_jobs) if executor is None else None
+    try:
+        run = _Run(student, teacher, task, chosen, initial, Path(run_dir), resume, own or executor)  # type: ignore[arg-type]
+        return run.train(minutes, progress)
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _check_teacher(teacher: Teacher, task: Task) -> str:
+    """Return a name for the teacher that tells it from others; raise InputError if it does not fit the task."""
+    if callable(teacher):
+        return f"function:{getattr(teacher, '__qualname__', type(teacher).__name__)}"
+    try:
+        policy, params = teacher
+    except TypeError:
+        raise InputError(f"teacher must be (policy, vector) or a function, got {teacher!r}") from None
+    check_fit(policy, task.plain)
+    vector = check_params(params, policy.n_params)
+    described = json.dumps(policy.config, sort_keys=True).encode() + vector.tobytes()
+    return "sha256:" + hashlib.sha256(described).hexdigest()[:16]
+
+
+def _name_initial(init: object, run_dir: PathLike, resume: bool) -> str:
+    config = Path(run_dir) / records.CONFIG
+    if init is None and resume and config.exists():
+        return str(records.read_config(run_dir)["training"].get("init"))
+    return "random" if init is None else "sha256:" + hashlib.sha256(np.asarray(init).tobytes()).hexdigest()[:16]
+
+
+def _random_vector(policy: Policy, seed: int) -> np.ndarray:
+    """Return a first vector (parameter,): each array uniform within 1 / sqrt(its inputs), biases at zero."""
+    generator = np.random.default_rng(np.random.SeedSequence((seed, _INIT)))
+    parts = [
+        generator.uniform(-1, 1, shape) / np.sqrt(shape[-1]) if len(shape) == 2 else np.zeros(shape)
+        for shape in policy.shapes.values()
+    ]
+    return np.concatenate([part.ravel() for part in parts])
+
+
+class _Run:
+    """One clone under way: the student, its optimizer, the folder, and how far it is."""
+
+    def __init__(
+        self,
+        student: Policy,
+        teacher: Teacher,
+        task: Task,
+        settings: Settings,
+        initial: np.ndarray,
+        run_dir: Path,
+        resume: bool,
+        executor: Executor,
+    ) -> None:
+        self.student, self.teacher, self.task, self.settings = student, teacher, task, settings
+        self.executor = executor
+        config = {"policy": student.config, "task": task.config, "training": dataclasses.asdict(settings)}
+        self.folder = records.open_run(run_dir, config, resume)
+        about = json.dumps([student.config, task.config, settings.teacher, settings.seed], sort_keys=True)
+        folder = make_folder(self.folder / _EPISODE_FOLDER)
+        self.store = EpisodeStore(folder, about, settings.max_megabytes * 2**20)
+        self.params = initial
+        self.adam = Adam(np.zeros(len(initial)), np.zeros(len(initial)))
+        self.best_params, self.best_score = initial, -np.inf
+        self.round = self.updates = self.stale = 0
+        self.elapsed = 0.0
+        self._held_out: Block | None = None
+        if (self.folder / records.CHECKPOINT).exists():
+            self._restore()
+        else:
+            self._write()
+
+    def train(self, minutes: float | None, progress: bool) -> CloneResult:
+        deadline = np.inf if minutes is None else time.monotonic() + 60 * minutes
+        metrics = records.Metrics(self.folder, self.round, COLUMNS)
+        bar = Progress(self.settings.rounds, "round", self.round, progress)
+        last_checkpoint = time.monotonic()
+        signals = StopSignals()
+        try:
+            with signals:
+                while self.round < self.settings.rounds and self.stale < self.settings.patience:
+                    before = self._snapshot()
+                    try:
+                        with signals.interruptible():
+                            row = self._learn()
+                    except Stopped:
+                        self._restore_snapshot(before)
+                        break
+                    metrics.write(row)
+                    bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
+                    over = time.monotonic() > deadline
+                    if over or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
+                        self._write()
+                        last_checkpoint = time.monotonic()
+                    if over:
+                        break
+                self._write()
+        finally:
+            bar.close()
+            metrics.close()
+        if signals.received is not None:
+            raise TrainingInterrupted(
+                f"stopped by {signal.Signals(signals.received).name} after round {self.round}; a checkpoint is in "
+                f"{self.folder}: resume with the same settings and --resume (resume=True)",
+                signals.received,
+            )
+        return CloneResult(
+            self.student, self.best_params, float(self.best_score), self.round, self.updates, self.folder
+        )
+
+    def _learn(self) -> dict[str, Any]:
+        """Do one round, and return its line for metrics.csv."""
+        start = time.monotonic()
+        settings = self.settings
+        if self.round < settings.teacher_rounds or settings.dagger:
+            driver = None if self.round < settings.teacher_rounds else (self.student, self.params)
+            seed = (settings.seed, _EPISODES, self.round)
+            self.store.write(self.round, collect(self.teacher, driver, self.task, settings.batch_size, seed))
+        generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
+        numbers = self.store.numbers(self.round + 1)
+        rate = cosine_rate(settings.learning_rate, self.round / settings.rounds)
+        losses = [
+            self._learn_from(self.store.read(int(generator.choice(numbers))), rate, generator)
+            for _ in range(settings.passes)
+        ]
+        held_out_loss = held_out = None
+        if self.round % settings.eval_every == 0:
+            held_out_loss, held_out = self._score()
+        self.round += 1
+        seconds = time.monotonic() - start
+        self.elapsed += seconds
+        return {
+            "round": self.round, "updates": self.updates, "loss": float(np.mean(losses)),
+            "held_out_loss": held_out_loss, "held_out": held_out, "learning_rate": rate,
+            "seconds": round(seconds, 4), "elapsed": round(self.elapsed, 3),
+        }  # fmt: skip
+
+    def _learn_from(self, block: Block, rate: float, generator: np.random.Generator) -> float:
+        """Go once through a block, one step of descent a window; return the mean squared error."""
+        errors, count = 0.0, 0
+        state = None
+        for window in self._windows(block):
+            noise = self.settings.action_noise * generator.standard_normal(window.previous_actions.shape)
+            previous = np.clip(window.previous_actions + noise, -1, 1).astype(np.float32)
+            unrolled = unroll(self.student, self.params, window.observations, previous, state)
+            state = unrolled.state
+            difference = (unrolled.actions - window.labels) * window.alive[:, None]
+            n_actions = max(1, int(window.alive.sum()) * difference.shape[1])
+            errors, count = errors + float((difference**2).sum()), count + n_actions
+            gradient = clip(unrolled.gradient(2 * difference / n_actions), self.settings.clip)
+            self.params = self.adam.step(self.params, gradient, rate)
+            self.updates += 1
+        return errors / count
+
+    def _windows(self, block: Block) -> list[Block]:
+        starts = range(0, len(block.alive), self.settings.window)
+        arrays = [getattr(block, field.name) for field in dataclasses.fields(Block)]
+        return [Block(*(array[start : start + self.settings.window] for array in arrays)) for start in starts]
+
+    def _score(self) -> tuple[float, float | None]:
+        """Return the loss and the mean return on held-out episodes; keep the student if it is the best."""
+        settings = self.settings
+        if self._held_out is None:
+            seed = (settings.seed, _HELD_OUT)
+            self._held_out = collect(self.teacher, None, self.task, settings.batch_size, seed)
+        loss = self._held_out_loss(self._held_out)
+        result = rollout(
+            self.student, self.params[None], self.task, settings.n_eval_episodes, HELD_OUT_SEED, executor=self.executor
+        )
+        score = float(result.returns.mean())
+        self.stale += 1
+        if np.isfinite(score) and score > self.best_score:
+            self.best_score, self.best_params, self.stale = score, self.params, 0
+            save_policy(
+                self.folder / records.BEST, self.student, self.params, task=self.task.config, round=self.round + 1,
+                held_out=score, training=dataclasses.asdict(settings),
+            )  # fmt: skip
+        return loss, score if np.isfinite(score) else None
+
+    def _held_out_loss(self, block: Block) -> float:
+        errors = 0.0
+        state = None
+        for window in self._windows(block):
+            unrolled = unroll(self.student, self.params, window.observations, window.previous_actions, state)
+            state = unrolled.state
+            errors += float((((unrolled.actions - window.labels) * window.alive[:, None]) ** 2).sum())
+        return errors / max(1, int(block.alive.sum()) * block.labels.shape[1])
+
+    def _snapshot(self) -> tuple[Any, ...]:
+        adam = Adam(self.adam.first, self.adam.second, self.adam.count)
+        return self.params, adam, self.updates, self.stale, self.best_params, self.best_score
+
+    def _restore_snapshot(self, snapshot: tuple[Any, ...]) -> None:
+        self.params, self.adam, self.updates, self.stale, self.best_params, self.best_score = snapshot
+
+    def _write(self) -> None:
+        arrays = {
+            "params": self.params, "best_params": self.best_params,
+            "first": self.adam.first, "second": self.adam.second,
+        }  # fmt: skip
+        progress = {
+            "round": self.round, "updates": self.updates, "stale": self.stale, "count": self.adam.count,
+            "elapsed": self.elapsed, "best_score": self.best_score if np.isfinite(self.best_score) else None,
+        }  # fmt: skip
+        records.write_checkpoint(self.folder, arrays, progress)
+
+    def _restore(self) -> None:
+        arrays, progress = records.read_checkpoint(self.folder)
+        size = self.student.n_params
+        try:
+            self.params, first, second, self.best_params = (
+                check_params(arrays[name], size) for name in ("params", "first", "second", "best_params")
+            )
+            counts = {name: check_int(name, progress[name], 0) for name in ("round", "updates", "stale", "count")}
+            self.round, self.updates, self.stale = counts["round"], counts["updates"], counts["stale"]
+            self.adam = Adam(first, second, counts["count"])
+            self.elapsed = check_positive("elapsed", progress["elapsed"], allow_zero=True)
+            self.best_score = -np.inf if progress["best_score"] is None else float(progress["best_score"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{self.folder / records.CHECKPOINT} is damaged: {error}") from None

@@ -1,0 +1,156 @@
+"""Cloning: the student learns from the teacher, exactly resumable, and bad teachers are refused."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pisensory as ps
+from pisensory.cloning.adam import Adam, clip, cosine_rate
+from pisensory.cloning.episodes import EpisodeStore, collect
+
+TASK = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=ps.Perturbation(shuffle=True))
+TEACHER = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
+STUDENT = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=4)
+SMALL = {"batch_size": 8, "teacher_rounds": 3, "window": 25, "n_eval_episodes": 4, "eval_every": 2, "passes": 2}
+
+
+def metrics(run_dir):
+    with open(run_dir / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name not in ("seconds", "elapsed")} for row in rows]
+
+
+def test_student_comes_to_act_as_the_teacher(tmp_path):
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=150, learning_rate=0.01, patience=999, **SMALL)
+    losses = [float(row["held_out_loss"]) for row in metrics(tmp_path / "run") if row["held_out_loss"]]
+    assert losses[-1] < 0.15 * losses[0]
+
+
+@pytest.mark.parametrize("dagger", [False, True])
+def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger):
+    settings = {"rounds": 9, "dagger": dagger, **SMALL}
+    whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
+    stopped = 0
+    while stopped < 9:
+        parts = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
+        assert parts.rounds == stopped + 1
+        stopped = parts.rounds
+    np.testing.assert_array_equal(whole.params, parts.params)
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "parts")
+    for path in (tmp_path / "whole").rglob("*.npz"):
+        if path.name != "checkpoint.npz":
+            assert path.read_bytes() == (tmp_path / "parts" / path.relative_to(tmp_path / "whole")).read_bytes()
+
+
+def test_teacher_acts_first_then_the_student_with_dagger():
+    params = np.random.default_rng(0).standard_normal(STUDENT.n_params)
+    taught = collect(TEACHER, None, TASK, 5, seed=1)
+    driven = collect(TEACHER, (STUDENT, params), TASK, 5, seed=1)
+    np.testing.assert_array_equal(taught.previous_actions[1:], taught.labels[:-1])
+    np.testing.assert_array_equal(taught.observations[0], driven.observations[0])
+    agent = STUDENT.agent(params)
+    actions = [agent.act(observation) for observation in driven.observations[:, :, 2]]
+    np.testing.assert_allclose(driven.previous_actions[1:, :, 2], actions[:-1], atol=1e-5)
+
+
+def test_teacher_sees_the_inputs_in_order_and_the_student_shuffled():
+    plain = collect(TEACHER, None, TASK.plain, 5, seed=1)
+    shuffled = collect(TEACHER, None, TASK, 5, seed=1)
+    np.testing.assert_array_equal(plain.labels, shuffled.labels)
+    np.testing.assert_array_equal(np.sort(plain.observations, axis=1), np.sort(shuffled.observations, axis=1))
+    assert not np.array_equal(plain.observations, shuffled.observations)
+
+
+def test_functions_can_teach():
+    vector = TEACHER[1]
+
+    def teacher(observations):
+        return np.tanh(observations @ vector[:5, None] + vector[5])
+
+    named, function = collect(TEACHER, None, TASK, 4, seed=0), collect(teacher, None, TASK, 4, seed=0)
+    np.testing.assert_allclose(function.labels[:20], named.labels[:20], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        (lambda observations: np.full((len(observations), 1), np.nan), "step 0 of episode 0"),
+        (lambda observations: np.full((len(observations), 1), 1.5), r"numbers in \[-1, 1\]"),
+        (lambda observations: np.zeros(3), r"shape \(episode, action\)"),
+        ((ps.MLPPolicy(7), np.zeros(ps.MLPPolicy(7).n_params)), "takes 7 inputs"),
+        ((ps.MLPPolicy(), np.zeros(3)), "3 numbers"),
+        (None, "teacher must be"),
+    ],
+)
+def test_teachers_that_do_not_fit_are_refused(tmp_path, teacher, message):
+    with pytest.raises(ps.InputError, match=message):
+        ps.clone(STUDENT, teacher, TASK, tmp_path / "run", rounds=2, **SMALL)
+
+
+@pytest.mark.parametrize("setting", ["rounds", "learning_rate", "clip", "window", "batch_size", "colour"])
+def test_impossible_settings_are_refused_by_name(tmp_path, setting):
+    with pytest.raises(ps.InputError, match=setting):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **{setting: 0})
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_teachers_are_refused_on_resume(tmp_path):
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=1, **SMALL)
+    other = (TEACHER[0], TEACHER[1] + 1)
+    with pytest.raises(ps.InputError, match="teacher: 'sha256"):
+        ps.clone(STUDENT, other, TASK, tmp_path / "run", rounds=1, resume=True, **SMALL)
+
+
+def test_episodes_on_disk_are_bounded_and_those_of_another_task_refused(tmp_path):
+    block = collect(TEACHER, None, TASK, 8, seed=0)
+    size = sum(array.nbytes for array in vars(block).values())
+    store = EpisodeStore(tmp_path, "this", 3 * size)
+    for number in range(6):
+        store.write(number, block)
+    assert len(store.numbers(6)) in (2, 3)
+    assert store.numbers(6)[-1] == 5
+    np.testing.assert_array_equal(store.read(5).labels, block.labels)
+    with pytest.raises(ps.FileError, match="another task"):
+        EpisodeStore(tmp_path, "that", 3 * size).read(5)
+
+
+def test_adam_takes_the_steps_of_its_paper():
+    adam = Adam(np.zeros(2), np.zeros(2))
+    first = adam.step(np.zeros(2), np.array([1.0, -100.0]), 0.1)
+    np.testing.assert_allclose(first, [-0.1, 0.1], rtol=1e-6)
+    second = adam.step(first, np.array([1.0, 0.0]), 0.1)
+    mean, square = 0.9 * 0.1 * -100 / (1 - 0.81), 0.999 * 0.001 * 1e4 / (1 - 0.999**2)
+    np.testing.assert_allclose(second, [-0.2, 0.1 - 0.1 * mean / np.sqrt(square)], rtol=1e-6)
+
+
+def test_clip_and_rate():
+    np.testing.assert_allclose(clip(np.array([3.0, 4.0]), 0.5), [0.3, 0.4])
+    np.testing.assert_array_equal(clip(np.array([0.3, 0.4]), 0.5), [0.3, 0.4])
+    assert cosine_rate(2.0, 0) == 2.0
+    assert cosine_rate(2.0, 1) == pytest.approx(0.02)
+    assert cosine_rate(2.0, 0.5) == pytest.approx(2.0 * (0.01 + 0.99 / 2))
+
+
+def test_command_line_clones_and_evolves(tmp_path):
+    ps.save_policy(tmp_path / "teacher.npz", *TEACHER, task=TASK.plain.config)
+    arguments = ["clone", "invariant", "teacher.npz", "run", "--rounds", "3", "--batch-size", "4", "--dagger"]
+    arguments += ["--teacher-rounds", "2", "--evolve", "1", "-j", "1", "-s"]
+    command = [sys.executable, "-m", "pisensory", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "student, evolved" in result.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["training"]["dagger"] is True
+    assert config["task"]["perturbation"]["shuffle"] is True
+    missing = subprocess.run(
+        [sys.executable, "-m", "pisensory", "clone", "mlp", "none.npz", "x"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert missing.returncode == 1
+    assert "there is no file" in missing.stderr
