@@ -17,7 +17,7 @@ from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, m
 
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
 _SETTINGS = {
-    "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "seed": "seed",
+    "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "sigma_max": "sigma_max", "seed": "seed",
     "eval_every": "eval_every",
 }  # fmt: skip
 
@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
     group.add_argument("--episodes", "-e", type=int, metavar="N", help="episodes a candidate (default: 16)")
     group.add_argument("--population-size", "-p", type=int, metavar="N", help="candidates (default: 256)")
     group.add_argument("--sigma0", type=float, metavar="S", help="first standard deviation (default: 0.1)")
+    group.add_argument("--sigma-max", type=float, metavar="S", help="largest step size (default: no bound)")
     group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")
     group.add_argument(
         "--eval-every", type=int, metavar="N", help="generations between scores on held-out episodes (default: 10)"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, check_int, check_positive, import_extra
+from ..errors import FileError, InputError, check_int, check_positive, import_extra
 from ..executors import Executor, open_executor, rollout
 from ..files import PathLike, save_policy
 from ..parameters import check_params
@@ -77,6 +77,7 @@ class Settings:
     eval_every: int = 10
     n_eval_episodes: int = 256
     init: str = "zeros"
+    sigma_max: float | None = None
 
     def __post_init__(self) -> None:
         for name, minimum in (
@@ -84,6 +85,10 @@ class Settings:
         ):  # fmt: skip
             check_int(name, getattr(self, name), minimum)
         check_positive("sigma0", self.sigma0)
+        if self.sigma_max is not None:
+            check_positive("sigma_max", self.sigma_max)
+            if self.sigma_max < self.sigma0:
+                raise InputError(f"sigma_max must be at least sigma0 = {self.sigma0}, got {self.sigma_max}")
         check_seed(self.seed)
 
 
@@ -96,6 +101,7 @@ def train(
     population_size: int = 256,
     n_episodes: int = 16,
     sigma0: float = 0.1,
+    sigma_max: float | None = None,
     seed: int = 0,
     init: object = None,
     eval_every: int = 10,
@@ -121,6 +127,7 @@ def train(
         population_size: candidates a generation.
         n_episodes: episodes a candidate.
         sigma0: the first standard deviation of the parameters.
+        sigma_max: the largest step size; no bound if None.
         seed: of samples and episodes.
         init: the first mean (parameter,); zeros if None. A resumed run needs none.
         eval_every: generations between held-out scores.
@@ -147,7 +154,7 @@ def train(
     check_fit(policy, task)
     initial = np.zeros(policy.n_params) if init is None else check_params(init, policy.n_params)
     name = _name_initial(initial, run_dir, resume and init is None)
-    settings = Settings(population_size, n_episodes, float(sigma0), seed, eval_every, n_eval_episodes, name)
+    settings = Settings(population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max)
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
     own = open_executor(n_jobs) if executor is None else None
@@ -182,7 +189,9 @@ class _Run:
         self.policy, self.task, self.settings, self.executor = policy, task, settings, executor
         config = {"policy": policy.config, "task": task.config, "training": dataclasses.asdict(settings)}
         self.folder = records.open_run(run_dir, config, resume)
-        self.optimizer = Optimizer(initial, settings.sigma0, settings.population_size, (settings.seed, _SAMPLES))
+        self.optimizer = Optimizer(
+            initial, settings.sigma0, settings.population_size, (settings.seed, _SAMPLES), settings.sigma_max
+        )
         self.generation = 0
         self.env_steps = 0
         self.elapsed = 0.0

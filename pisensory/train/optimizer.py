@@ -36,10 +36,20 @@ class Optimizer:
         sigma0: its standard deviation.
         population_size: candidates a generation.
         seed: of the samples.
+        sigma_max: the largest step size. A network whose units are all saturated acts the same at any scale,
+            and without a bound its step size runs away.
     """
 
-    def __init__(self, initial: np.ndarray, sigma0: float, population_size: int, seed: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        initial: np.ndarray,
+        sigma0: float,
+        population_size: int,
+        seed: tuple[int, ...],
+        sigma_max: float | None = None,
+    ) -> None:
         self._seed = seed
+        self._sigma_max = np.inf if sigma_max is None else sigma_max
         self._generator = np.random.default_rng(0)
         self._strategy = self._make_strategy(initial, sigma0, population_size)
 
@@ -90,6 +100,7 @@ class Optimizer:
         finite = np.isfinite(scores)
         worst = scores[finite].min() - 1.0 if finite.any() else 0.0
         self._strategy.tell(self._population, list(-np.where(finite, scores, worst)))
+        self._strategy.sigma = min(self._strategy.sigma, self._sigma_max)
         return int((~finite).sum())
 
     def state(self) -> dict[str, np.ndarray]:
