@@ -17,8 +17,8 @@ from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, m
 
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
 _SETTINGS = {
-    "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "sigma_max": "sigma_max", "seed": "seed",
-    "eval_every": "eval_every",
+    "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "sigma_max": "sigma_max",
+    "seed": "seed", "eval_every": "eval_every",
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from .episodes import Block, EpisodeStore, Teacher, collect
 # Third part of the seed of a clone: what random numbers are for.
 _INIT, _EPISODES, _ORDER, _HELD_OUT = range(4)
 COLUMNS = (
-    "round", "updates", "loss", "held_out_loss", "held_out", "learning_rate", "seconds", "elapsed",
+    "round", "env_steps", "updates", "loss", "held_out_loss", "held_out", "learning_rate", "seconds", "elapsed",
 )  # fmt: skip
 _CHECKPOINT_SECONDS = 20.0
 _EPISODE_FOLDER = "episodes"
@@ -46,6 +46,7 @@ class CloneResult:
         params: its vector (parameter,) that scored best on the held-out episodes; in best.npz.
         score: its mean return there.
         rounds: done in all.
+        env_steps: environment steps collected in all.
         updates: steps of gradient descent in all.
         run_dir: the run folder.
     """
@@ -54,6 +55,7 @@ class CloneResult:
     params: np.ndarray
     score: float
     rounds: int
+    env_steps: int
     updates: int
     run_dir: Path
 
@@ -213,7 +215,7 @@ class _Run:
         self.params = initial
         self.adam = Adam(np.zeros(len(initial)), np.zeros(len(initial)))
         self.best_params, self.best_score = initial, -np.inf
-        self.round = self.updates = self.stale = 0
+        self.round = self.env_steps = self.updates = self.stale = 0
         self.elapsed = 0.0
         self._held_out: Block | None = None
         if (self.folder / records.CHECKPOINT).exists():
@@ -256,7 +258,13 @@ class _Run:
                 signals.received,
             )
         return CloneResult(
-            self.student, self.best_params, float(self.best_score), self.round, self.updates, self.folder
+            self.student,
+            self.best_params,
+            float(self.best_score),
+            self.round,
+            self.env_steps,
+            self.updates,
+            self.folder,
         )
 
     def _learn(self) -> dict[str, Any]:
@@ -266,7 +274,9 @@ class _Run:
         if self.round < settings.teacher_rounds or settings.dagger:
             driver = None if self.round < settings.teacher_rounds else (self.student, self.params)
             seed = (settings.seed, _EPISODES, self.round)
-            self.store.write(self.round, collect(self.teacher, driver, self.task, settings.batch_size, seed))
+            block = collect(self.teacher, driver, self.task, settings.batch_size, seed)
+            self.store.write(self.round, block)
+            self.env_steps += int(block.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
         numbers = self.store.numbers(self.round + 1)
         rate = cosine_rate(settings.learning_rate, self.round / settings.rounds)
@@ -281,7 +291,7 @@ class _Run:
         seconds = time.monotonic() - start
         self.elapsed += seconds
         return {
-            "round": self.round, "updates": self.updates, "loss": float(np.mean(losses)),
+            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "loss": float(np.mean(losses)),
             "held_out_loss": held_out_loss, "held_out": held_out, "learning_rate": rate,
             "seconds": round(seconds, 4), "elapsed": round(self.elapsed, 3),
         }  # fmt: skip
@@ -339,10 +349,12 @@ class _Run:
 
     def _snapshot(self) -> tuple[Any, ...]:
         adam = Adam(self.adam.first, self.adam.second, self.adam.count)
-        return self.params, adam, self.updates, self.stale, self.best_params, self.best_score
+        return self.params, adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score
 
     def _restore_snapshot(self, snapshot: tuple[Any, ...]) -> None:
-        self.params, self.adam, self.updates, self.stale, self.best_params, self.best_score = snapshot
+        (
+            self.params, self.adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score,
+        ) = snapshot  # fmt: skip
 
     def _write(self) -> None:
         arrays = {
@@ -350,7 +362,7 @@ class _Run:
             "first": self.adam.first, "second": self.adam.second,
         }  # fmt: skip
         progress = {
-            "round": self.round, "updates": self.updates, "stale": self.stale, "count": self.adam.count,
+            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "stale": self.stale, "count": self.adam.count,
             "elapsed": self.elapsed, "best_score": self.best_score if np.isfinite(self.best_score) else None,
         }  # fmt: skip
         records.write_checkpoint(self.folder, arrays, progress)
@@ -362,8 +374,11 @@ class _Run:
             self.params, first, second, self.best_params = (
                 check_params(arrays[name], size) for name in ("params", "first", "second", "best_params")
             )
-            counts = {name: check_int(name, progress[name], 0) for name in ("round", "updates", "stale", "count")}
-            self.round, self.updates, self.stale = counts["round"], counts["updates"], counts["stale"]
+            counts = {
+                name: check_int(name, progress[name], 0) for name in ("round", "env_steps", "updates", "stale", "count")
+            }
+            self.round, self.env_steps = counts["round"], counts["env_steps"]
+            self.updates, self.stale = counts["updates"], counts["stale"]
             self.adam = Adam(first, second, counts["count"])
             self.elapsed = check_positive("elapsed", progress["elapsed"], allow_zero=True)
             self.best_score = -np.inf if progress["best_score"] is None else float(progress["best_score"])
