@@ -12,6 +12,7 @@ from .errors import FileError, InputError, MissingExtraError, PisensoryError
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
+from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
 from .tasks import CartPoleSwingUp, Perturbation, Task
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingInterrupted",
     "clone",
     "evaluate",
+    "load_model",
     "load_params",
     "load_policy",
     "rollout",

@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("student", choices=POLICY_KINDS, help="the network to train")
-    parser.add_argument("teacher", metavar="TEACHER", help="policy file, run folder, or .npz with a bare vector")
+    parser.add_argument("teacher", metavar="TEACHER", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="folder for settings, metrics, checkpoint and student")
     group = parser.add_argument_group("cloning")
     group.add_argument("--rounds", type=int, metavar="N", help="rounds of collecting and learning (default: 400)")

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         "a bare parameter vector, such as the published weights.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("model", metavar="MODEL", help="policy file, run folder, or .npz with a bare vector")
+    parser.add_argument("model", metavar="MODEL", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--episodes", "-e", type=int, default=1000, metavar="N", help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the episodes (default: 0)")
     parser.add_argument(

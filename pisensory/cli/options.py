@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
+from ..models import model_names, model_path
 from ..policies import InvariantPolicy, MLPPolicy, Policy
 from ..tasks import CartPoleSwingUp, Task, task_from_config
 from ..train.records import BEST, CONFIG
@@ -109,13 +110,15 @@ def make_policy(options: argparse.Namespace, base: Policy) -> Policy:
 
 
 def load_model(options: argparse.Namespace) -> Model:
-    """Return what options.model stands for: a policy file, a run folder, or a bare vector.
+    """Return what options.model stands for: a shipped model, a policy file, a run folder, or a bare vector.
 
     Options named after sizes, and `policy`, describe a bare vector.
 
     Raises InputError or FileError if it is none of these, or options contradict it.
     """
     path = Path(options.model)
+    if not path.exists() and options.model in model_names():
+        path = model_path(options.model)
     if path.is_dir():
         if not (path / CONFIG).exists():
             raise FileError(f"{path} is a folder but not a run of pisensory")

@@ -362,8 +362,9 @@ class _Run:
             "first": self.adam.first, "second": self.adam.second,
         }  # fmt: skip
         progress = {
-            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "stale": self.stale, "count": self.adam.count,
-            "elapsed": self.elapsed, "best_score": self.best_score if np.isfinite(self.best_score) else None,
+            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "stale": self.stale,
+            "count": self.adam.count, "elapsed": self.elapsed,
+            "best_score": self.best_score if np.isfinite(self.best_score) else None,
         }  # fmt: skip
         records.write_checkpoint(self.folder, arrays, progress)
 

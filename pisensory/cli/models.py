@@ -1,0 +1,47 @@
+"""`pisensory models`: what trained policies ship with the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ..models import describe_model, model_names
+from ..policies import policy_from_config
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_parser(
+        "models",
+        help="list the trained policies that ship",
+        description="List the trained policies that ship: their task, size, mean scores with the inputs in order and "
+        "shuffled (10,000 episodes), and what training them cost. Every command takes their names for MODEL.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print all that is known of them as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list."""
+    models = [describe_model(name) for name in model_names()]
+    if options.json:
+        print(json.dumps(models, indent=2))
+        return 0
+    width = max(len(model["name"]) for model in models)
+    head = f"{'name':{width}}  task    {'network':>9}  params   score  shuffled    steps  minutes"
+    print(head)
+    print("-" * len(head))
+    for model in models:
+        cost = model["training"]
+        print(
+            f"{model['name']:{width}}  {model['task']['version']:6}  {_network(model):>9}  {model['n_params']:6d}  "
+            f"{model['scores']['plain']['mean']:6.1f}  {model['scores']['shuffled']['mean']:8.1f}  "
+            f"{cost['env_steps'] / 1e6:6.0f}M  {cost['seconds'] / 60:7.1f}"
+        )
+    return 0
+
+
+def _network(model: dict[str, Any]) -> str:
+    policy = policy_from_config(model["policy"])
+    return "linear" if getattr(policy, "hidden_sizes", None) == () else policy.kind
