@@ -15,7 +15,7 @@ from pisensory.cloning.episodes import EpisodeStore, collect
 TASK = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=ps.Perturbation(shuffle=True))
 TEACHER = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
 STUDENT = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=4)
-SMALL = {"batch_size": 8, "teacher_rounds": 3, "window": 25, "n_eval_episodes": 4, "eval_every": 2, "passes": 2}
+SMALL = {"batch_size": 8, "teacher_rounds": 3, "window": 25, "n_eval_episodes": 4, "eval_every": 2, "updates": 6}
 
 
 def metrics(run_dir):

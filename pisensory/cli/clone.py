@@ -17,9 +17,10 @@ from .options import POLICY_KINDS, Model, add_sizes, add_task, default_policy, g
 
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
 _SETTINGS = {
-    "rounds": "rounds", "teacher_rounds": "teacher_rounds", "passes": "passes", "batch_size": "batch_size",
-    "window": "window", "learning_rate": "learning_rate", "action_noise": "action_noise", "seed": "seed",
-    "dagger": "dagger", "patience": "patience", "max_megabytes": "max_megabytes",
+    "rounds": "rounds", "teacher_rounds": "teacher_rounds", "updates": "updates", "batch_size": "batch_size",
+    "memory": "memory", "window": "window", "learning_rate": "learning_rate",
+    "action_noise": "action_noise", "seed": "seed", "dagger": "dagger",
+    "patience": "patience", "max_megabytes": "max_megabytes",
 }  # fmt: skip
 _EVOLVE_SIGMA0 = 0.02
 
@@ -46,9 +47,10 @@ def add(commands: Any) -> None:
         help="rounds in which the teacher acts (default: 16)",
     )
     group.add_argument("--dagger", action="store_true", default=None, help="then collect the student's own episodes")
-    group.add_argument("--passes", type=int, metavar="N", help="passes over batches in a round (default: 4)")
+    group.add_argument("--updates", type=int, metavar="N", help="steps of descent in a round (default: 25)")
     group.add_argument("--batch-size", type=int, metavar="N", help="episodes in a batch (default: 64)")
-    group.add_argument("--window", type=int, metavar="N", help="steps to propagate back through (default: 200)")
+    group.add_argument("--memory", type=int, metavar="N", help="latest batches to choose from (default: 60)")
+    group.add_argument("--window", type=int, metavar="N", help="shortest sequence, in steps (default: 100)")
     group.add_argument("--learning-rate", type=float, metavar="R", help="at first; it falls (default: 0.001)")
     group.add_argument("--action-noise", type=float, metavar="S", help="on previous actions (default: 0.03)")
     group.add_argument("--patience", type=int, metavar="N", help="scores without a better one (default: 40)")

@@ -66,9 +66,10 @@ class Settings:
 
     rounds: int = 400
     teacher_rounds: int = 16
-    passes: int = 4
+    updates: int = 25
     batch_size: int = 64
-    window: int = 200
+    memory: int = 60
+    window: int = 100
     learning_rate: float = 1e-3
     clip: float = 0.5
     action_noise: float = 0.03
@@ -83,7 +84,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in (
-            "rounds", "teacher_rounds", "passes", "batch_size", "window", "eval_every", "patience",
+            "rounds", "teacher_rounds", "updates", "batch_size", "memory", "window", "eval_every", "patience",
             "n_eval_episodes", "max_megabytes",
         ):  # fmt: skip
             check_int(name, getattr(self, name), 1)
@@ -112,9 +113,9 @@ def clone(
     The teacher sees the task's own inputs; the student sees them through the task's perturbation, with the
     action before each step as one of its inputs, a little noise added. In the first `teacher_rounds` rounds a
     batch of episodes is collected in which the teacher acts; later, with `dagger`, ones in which the student
-    acts and the teacher says what it would have done (Ross, Gordon and Bagnell, 2011). Each round makes
-    `passes` passes over batches chosen at random, cut into windows: the state is carried from one window to
-    the next, the gradient is not. The best student on held-out episodes is kept.
+    acts and the teacher says what it would have done (Ross, Gordon and Bagnell, 2011). Each round then takes
+    `updates` steps of descent, each on one batch, from the beginning of its episodes on. The best student on
+    held-out episodes is kept.
 
     Args:
         student: the network to train.
@@ -128,10 +129,11 @@ def clone(
         n_jobs: processes that score the student; -1 for one a core. Ignored if `executor` is given.
         executor: where to score instead.
         progress: show a progress bar.
-        **settings: any of rounds (400), teacher_rounds (16), passes (4), batch_size (64 episodes), window
-            (200 steps), learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm),
-            action_noise (0.03), dagger (False), seed (0), eval_every (5 rounds), patience (40 scores without
-            a better one end the run), n_eval_episodes (256), max_megabytes (1024, of episodes on disk).
+        **settings: any of rounds (400), teacher_rounds (16), updates (25 a round), batch_size (64 episodes),
+            memory (60 latest batches to choose from), window (100 steps, the shortest sequence),
+            learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm), action_noise
+            (0.03), dagger (False), seed (0), eval_every (5 rounds), patience (40 scores without a better one
+            end the run), n_eval_episodes (256), max_megabytes (1024, of episodes on disk).
 
     Returns:
         The best student.
@@ -278,12 +280,8 @@ class _Run:
             self.store.write(self.round, block)
             self.env_steps += int(block.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
-        numbers = self.store.numbers(self.round + 1)
         rate = cosine_rate(settings.learning_rate, self.round / settings.rounds)
-        losses = [
-            self._learn_from(self.store.read(int(generator.choice(numbers))), rate, generator)
-            for _ in range(settings.passes)
-        ]
+        losses = [self._learn_from(self._choose_block(generator), rate, generator) for _ in range(settings.updates)]
         held_out_loss = held_out = None
         if self.round % settings.eval_every == 0:
             held_out_loss, held_out = self._score()
@@ -297,26 +295,34 @@ class _Run:
         }  # fmt: skip
 
     def _learn_from(self, block: Block, rate: float, generator: np.random.Generator) -> float:
-        """Go once through a block, one step of descent a window; return the mean squared error."""
-        errors, count = 0.0, 0
-        state = None
-        for window in self._windows(block):
-            noise = self.settings.action_noise * generator.standard_normal(window.previous_actions.shape)
-            previous = np.clip(window.previous_actions + noise, -1, 1).astype(np.float32)
-            unrolled = unroll(self.student, self.params, window.observations, previous, state)
-            state = unrolled.state
-            difference = (unrolled.actions - window.labels) * window.alive[:, None]
-            n_actions = max(1, int(window.alive.sum()) * difference.shape[1])
-            errors, count = errors + float((difference**2).sum()), count + n_actions
-            gradient = clip(unrolled.gradient(2 * difference / n_actions), self.settings.clip)
-            self.params = self.adam.step(self.params, gradient, rate)
-            self.updates += 1
-        return errors / count
+        """Take one step of descent on a block, or on the beginning of it; return the mean squared error.
 
-    def _windows(self, block: Block) -> list[Block]:
-        starts = range(0, len(block.alive), self.settings.window)
-        arrays = [getattr(block, field.name) for field in dataclasses.fields(Block)]
-        return [Block(*(array[start : start + self.settings.window] for array in arrays)) for start in starts]
+        The beginning is where skill is won or lost, and short sequences are cheap: lengths are drawn
+        log-uniformly, from `window` steps to the whole.
+        """
+        n_steps = len(block.alive)
+        if n_steps > self.settings.window:
+            n_steps = round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
+        block = Block(*(getattr(block, field.name)[:n_steps] for field in dataclasses.fields(Block)))
+        noise = self.settings.action_noise * generator.standard_normal(block.previous_actions.shape)
+        previous = np.clip(block.previous_actions + noise, -1, 1).astype(np.float32)
+        unrolled = unroll(self.student, self.params, block.observations, previous)
+        difference = (unrolled.actions - block.labels) * block.alive[:, None]
+        n_actions = int(block.alive.sum()) * difference.shape[1]
+        gradient = clip(unrolled.gradient(2 * difference / n_actions), self.settings.clip)
+        self.params = self.adam.step(self.params, gradient, rate)
+        self.updates += 1
+        return float((difference**2).sum()) / n_actions
+
+    def _choose_block(self, generator: np.random.Generator) -> Block:
+        """Return the latest block a third of the time, and else one of the last `memory`.
+
+        What the student did long ago is no longer what it does: all blocks alike would teach it to recover
+        from mistakes that it has ceased to make.
+        """
+        numbers = self.store.numbers(self.round + 1)[-self.settings.memory :]
+        latest = generator.random() < 1 / 3
+        return self.store.read(numbers[-1] if latest else int(generator.choice(numbers)))
 
     def _score(self) -> tuple[float, float | None]:
         """Return the loss and the mean return on held-out episodes; keep the student if it is the best."""
@@ -339,13 +345,9 @@ class _Run:
         return loss, score if np.isfinite(score) else None
 
     def _held_out_loss(self, block: Block) -> float:
-        errors = 0.0
-        state = None
-        for window in self._windows(block):
-            unrolled = unroll(self.student, self.params, window.observations, window.previous_actions, state)
-            state = unrolled.state
-            errors += float((((unrolled.actions - window.labels) * window.alive[:, None]) ** 2).sum())
-        return errors / max(1, int(block.alive.sum()) * block.labels.shape[1])
+        actions = unroll(self.student, self.params, block.observations, block.previous_actions).actions
+        errors = ((actions - block.labels) * block.alive[:, None]) ** 2
+        return float(errors.sum()) / (int(block.alive.sum()) * block.labels.shape[1])
 
     def _snapshot(self) -> tuple[Any, ...]:
         adam = Adam(self.adam.first, self.adam.second, self.adam.count)
