@@ -7,15 +7,18 @@ result = ps.train(policy, task, "runs/first", generations=100, n_jobs=-1)
 print(ps.evaluate(policy, result.params, task).mean)
 """
 
+import sys
+
 from .cloning import CloneResult, clone
-from .errors import FileError, InputError, MissingExtraError, PisensoryError
+from .errors import FileError, InputError, MissingExtraError, PisensoryError, TaskError
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
 from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
-from .tasks import CartPoleSwingUp, Perturbation, Task
+from .tasks import CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks.gym_env import register_envs
 from .train import TrainingInterrupted, TrainResult, train
 
 __version__ = "0.1.0"
@@ -26,6 +29,7 @@ __all__ = [
     "CloneResult",
     "Evaluation",
     "FileError",
+    "GymTask",
     "InputError",
     "InvariantPolicy",
     "MLPPolicy",
@@ -37,6 +41,7 @@ __all__ = [
     "Rollout",
     "SerialExecutor",
     "Task",
+    "TaskError",
     "TrainResult",
     "TrainingInterrupted",
     "clone",
@@ -44,8 +49,13 @@ __all__ = [
     "load_model",
     "load_params",
     "load_policy",
+    "perturb_env",
+    "register_envs",
     "rollout",
     "save_policy",
     "score_table",
     "train",
 ]
+
+if "gymnasium" in sys.modules:
+    register_envs()

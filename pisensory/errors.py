@@ -19,6 +19,10 @@ class FileError(PisensoryError, OSError):
     """A file or folder that cannot be read, written or trusted."""
 
 
+class TaskError(PisensoryError):
+    """An environment, not ours, that failed in the middle of an episode."""
+
+
 class MissingExtraError(PisensoryError, ImportError):
     """A feature whose optional package is not installed."""
 

@@ -20,8 +20,7 @@ from .tasks.base import Seed, check_seed
 _BLOCK = 64
 # The most inputs (features x episodes) in one row, which bounds the memory that 10,000 features take.
 _ROW_INPUTS = 2**18
-# Episodes, and inputs, stepped at once in one chunk: what keeps the buffers within a core's cache.
-_CHUNK_EPISODES = 768
+# Inputs stepped at once in one chunk: what keeps the buffers within a core's cache.
 _CHUNK_INPUTS = 8192
 # How often to look for rows whose episodes have all ended, in steps.
 _COMPACT_EVERY = 8
@@ -76,7 +75,7 @@ def make_chunks(policy: Policy, population: object, task: Task, n_episodes: int,
     numbers[numbers >= n_episodes] = -1
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
-    n_rows = max(1, min(_CHUNK_EPISODES // block, _CHUNK_INPUTS // (task.n_features * block)))
+    n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * block)))
     n_chunks = _ceil_divide(len(candidates), n_rows)
     if 1 < n_chunks < len(candidates):
         n_chunks += n_chunks % 2  # an even number shares out well

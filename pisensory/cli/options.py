@@ -17,7 +17,7 @@ from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
 from ..policies import InvariantPolicy, MLPPolicy, Policy
-from ..tasks import CartPoleSwingUp, Task, task_from_config
+from ..tasks import CartPoleSwingUp, GymTask, Task, task_from_config
 from ..train.records import BEST, CONFIG
 
 POLICY_KINDS = ("linear", "mlp", "invariant")
@@ -40,7 +40,12 @@ class Model(NamedTuple):
 def add_task(parser: argparse.ArgumentParser, default: str) -> None:
     """Add the arguments that choose the task and perturb its inputs."""
     group = parser.add_argument_group("task and inputs")
-    group.add_argument("--task", metavar="VERSION", help=f"harder, v0 or v1 (default: {default})")
+    group.add_argument(
+        "--task",
+        metavar="TASK",
+        help=f"harder, v0 or v1; gym:ID or gymnasium:ID of an environment (default: {default})",
+    )
+    group.add_argument("--max-steps", type=int, metavar="N", help="longest episode (default: that of the task)")
     group.add_argument(
         "--shuffle-on-reset", "--shuffle", "-s", action="store_true", default=None, dest="shuffle",
         help="shuffle the inputs at the start of every episode",
@@ -82,11 +87,19 @@ def given(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
 
 
 def make_task(options: argparse.Namespace, base: Task) -> Task:
-    """Return the task `base` with what was given changed."""
-    if not isinstance(base, CartPoleSwingUp):
-        raise InputError(f"a task of kind {base.kind!r} cannot be changed from the command line")
-    perturbation = dataclasses.replace(base.perturbation, **given(options, _PERTURBATION))
-    return dataclasses.replace(base, perturbation=perturbation, **given(options, {"version": "task"}))
+    """Return the task `base` with what was given changed, or another task if one was given."""
+    name = options.task
+    if name is not None and ":" in name:
+        library, env = name.split(":", 1)
+        if not isinstance(base, GymTask) or (base.library, base.env) != (library, env):
+            base = GymTask(env, library)
+    elif name is not None:
+        base = (
+            CartPoleSwingUp(name) if not isinstance(base, CartPoleSwingUp) else dataclasses.replace(base, version=name)
+        )
+    changes = given(options, {"max_steps": "max_steps"})
+    perturbation = dataclasses.replace(base.perturbation, **given(options, _PERTURBATION))  # type: ignore[attr-defined]
+    return dataclasses.replace(base, perturbation=perturbation, **changes)  # type: ignore[type-var]
 
 
 def default_policy(kind: str, task: Task) -> Policy:
@@ -140,7 +153,7 @@ def load_model(options: argparse.Namespace) -> Model:
 
 def load_file(path: str) -> Model:
     """Return what `path` stands for, with nothing more said about it; as `load_model`."""
-    names = ("policy", "task", *_PERTURBATION.values(), *_SIZES)
+    names = ("policy", "task", "max_steps", *_PERTURBATION.values(), *_SIZES)
     return load_model(argparse.Namespace(model=path, **dict.fromkeys(names)))
 
 

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a policy with CMA-ES",
-        description="Train a policy on the cart-pole swing-up with CMA-ES, in a run folder that can be resumed. "
+        description="Train a policy with CMA-ES, in a run folder that can be resumed. "
         "With --resume, options that are not given are those of the run.",
     )
     parser.set_defaults(run=run)

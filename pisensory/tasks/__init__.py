@@ -7,11 +7,13 @@ from typing import Any
 from ..errors import InputError
 from .base import Task, TaskRun
 from .cartpole import CartPoleSwingUp
+from .gym_task import GymTask
+from .gym_wrappers import perturb_env
 from .perturbation import Perturbation
 
-__all__ = ["TASKS", "CartPoleSwingUp", "Perturbation", "Task", "TaskRun", "task_from_config"]
+__all__ = ["TASKS", "CartPoleSwingUp", "GymTask", "Perturbation", "Task", "TaskRun", "perturb_env", "task_from_config"]
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp,)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, GymTask)}
 
 
 def task_from_config(config: Any) -> Task:

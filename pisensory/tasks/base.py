@@ -81,11 +81,13 @@ class Task(ABC):
         n_features: inputs of the policy, perturbations included.
         n_actions: actions, each in [-1, 1].
         max_steps: the length at which an episode ends by itself.
+        chunk_episodes: how many episodes are best stepped at once in one process.
     """
 
     kind: ClassVar[str]
     n_actions: int
     max_steps: int
+    chunk_episodes: ClassVar[int] = 768  # what keeps the cart-pole's buffers within a core's cache
 
     @property
     @abstractmethod

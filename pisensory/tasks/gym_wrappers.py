@@ -1,0 +1,88 @@
+"""Perturbations as wrappers for any environment of gym or Gymnasium whose observations are flat vectors."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .libraries import library_of, load_library
+from .perturbation import EpisodeDraws, Perturbation
+
+
+def perturb_env(env: Any, perturbation: Perturbation) -> Any:
+    """Wrap an environment so that its observations pass through a perturbation.
+
+    The draws are those of a rollout: the first reset with a seed has episode 0 of that seed, and each reset
+    without one the next.
+
+    Args:
+        env: of gym or Gymnasium, with observations of one axis.
+        perturbation: copies, noise inputs, shuffles.
+
+    Raises:
+        InputError: for an environment of neither library, or other observations.
+    """
+    return _make_wrapper_class(library_of(env).__name__)(env, perturbation)
+
+
+@functools.cache
+def _make_wrapper_class(library_name: str) -> type:
+    library = load_library(library_name)
+
+    class PerturbObservation(library.Wrapper):  # type: ignore[name-defined]
+        """An environment whose observations pass through a perturbation."""
+
+        def __init__(self, env: Any, perturbation: Perturbation) -> None:
+            super().__init__(env)
+            space = env.observation_space
+            if not isinstance(space, library.spaces.Box) or len(space.shape) != 1:
+                raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
+            self.perturbation = perturbation
+            self._n_sources = space.shape[0]
+            self.observation_space = _perturbed_space(library, space, perturbation)
+            self._episode_seed: int | None = None
+            self._episode = -1
+            self._step = 0
+            self._order: np.ndarray | None = None
+            self._draws: EpisodeDraws | None = None
+
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            """Begin an episode, and the draws of its perturbation."""
+            observation, info = self.env.reset(seed=seed, options=options)
+            if seed is not None or self._episode_seed is None:
+                self._episode_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+                self._episode = -1
+            self._episode += 1
+            self._draws = EpisodeDraws(self.perturbation, self._n_sources, self._episode_seed, self._episode)
+            self._step = 0
+            return self._perturb(observation), info
+
+        def step(self, action: Any) -> Any:
+            """Step the environment, and perturb what it shows."""
+            observation, *rest = self.env.step(action)
+            return (self._perturb(observation), *rest)
+
+        def _perturb(self, observation: np.ndarray) -> np.ndarray:
+            if self._draws is None:
+                raise InputError("call reset() before step()")
+            noise = self._draws.noise(1)[0]
+            if self.perturbation.reorders_at(self._step):
+                self._order = self._draws.order(self._step)
+            self._step += 1
+            return np.concatenate([np.asarray(observation, np.float32), noise])[self._order]
+
+    PerturbObservation.__module__ = __name__
+    return PerturbObservation
+
+
+def _perturbed_space(library: Any, space: Any, perturbation: Perturbation) -> Any:
+    """Return the bounds of what a perturbation shows: shuffled, any input may be anywhere."""
+    low, high = (np.repeat(bound.astype(np.float32), perturbation.n_copies) for bound in (space.low, space.high))
+    noise = np.full(perturbation.n_noise, np.inf, np.float32)
+    low, high = np.concatenate([low, -noise]), np.concatenate([high, noise])
+    if perturbation.shuffle or perturbation.reshuffle_every is not None:
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    return library.spaces.Box(low, high, dtype=np.float32)

@@ -1,0 +1,41 @@
+"""gym and Gymnasium, told apart by name and loaded when first needed, without their notices."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from types import ModuleType
+from typing import Any
+
+from ..errors import InputError, import_extra
+
+LIBRARIES = ("gym", "gymnasium")
+
+
+def load_library(name: str) -> ModuleType:
+    """Return the module `gym` or `gymnasium`.
+
+    Raises InputError for another name, MissingExtraError if it is not installed.
+    """
+    if name not in LIBRARIES:
+        raise InputError(f"library must be one of {', '.join(LIBRARIES)}, got {name!r}")
+    with quiet():
+        return import_extra(name, "gymnasium" if name == "gymnasium" else "all")
+
+
+def library_of(env: Any) -> ModuleType:
+    """Return the library an environment belongs to; raise InputError if it is neither's."""
+    for base in type(env).__mro__:
+        name = base.__module__.split(".")[0]
+        if base.__name__ == "Env" and name in LIBRARIES:
+            return load_library(name)
+    raise InputError(f"an environment of gym or Gymnasium is needed, got {type(env).__name__}")
+
+
+@contextlib.contextmanager
+def quiet():  # type: ignore[no-untyped-def]
+    """Keep gym's notices and warnings off the screen for the length of a block."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,372 @@
+"""Our cart-pole as an environment of gym and Gymnasium, wrappers, and any environment as a task."""
+
+import json
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import pisensory as ps
+from pisensory.tasks import gym_task, task_from_config
+from pisensory.tasks.drawing import draw_cartpole
+from pisensory.tasks.libraries import load_library
+
+gymnasium = pytest.importorskip("gymnasium")
+ps.register_envs()
+
+IDS = {
+    "pisensory/CartPoleSwingUpHarder-v0": "harder",
+    "pisensory/CartPoleSwingUp-v0": "v0",
+    "pisensory/CartPoleSwingUp-v1": "v1",
+}
+LIBRARIES = ["gym", "gymnasium"]
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request):
+    """gym or Gymnasium; neither's own warnings count."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield load_library(request.param)
+
+
+def step_together(env, task, seed, n_steps):
+    """Yield what an environment, and the batched task's episode 0 of the seed, show and give, step by step."""
+    run = task.start(seed, np.zeros((1, 1), int))
+    shown = np.empty((task.n_features, 1, 1), np.float32)
+    observation, _ = env.reset(seed=seed)
+    rng = np.random.default_rng(0)
+    rewards, over, reward = np.zeros((1, 1)), np.zeros((1, 1), bool), 0.0
+    terminated = False
+    for _ in range(n_steps):
+        run.observe(shown.transpose(1, 0, 2))
+        yield (observation, reward, terminated), (shown[:, 0, 0], rewards[0, 0], over[0, 0])
+        action = rng.uniform(-1, 1, 1).astype(np.float32)
+        observation, reward, terminated, _, _ = env.step(action)
+        rewards, over = run.step(action[None, :, None], np.ones((1, 1), bool))
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_environment_and_task_are_one_physics(library, env_id):
+    env = library.make(env_id).unwrapped
+    for single, batched in step_together(env, ps.CartPoleSwingUp(IDS[env_id]), seed=5, n_steps=400):
+        np.testing.assert_array_equal(single[0], batched[0])
+        assert single[1:] == batched[1:]
+
+
+def test_resets_go_through_the_episodes_of_the_seed(library):
+    env = library.make("pisensory/CartPoleSwingUpHarder-v0")
+    starts = [env.reset(seed=9)[0], env.reset()[0], env.reset()[0]]
+    run = ps.CartPoleSwingUp("harder").start(9, np.arange(3)[None])
+    shown = np.empty((1, 5, 3), np.float32)
+    run.observe(shown)
+    np.testing.assert_array_equal(np.array(starts).T, shown[0])
+
+
+def test_agent_scores_alike_in_both(library):
+    policy = ps.InvariantPolicy()
+    params = 0.3 * np.random.default_rng(1).standard_normal(policy.n_params)
+    agent = policy.agent(params)
+    env = library.make("pisensory/CartPoleSwingUp-v1")
+    observation, _ = env.reset(seed=3)
+    score, over = 0.0, False
+    while not over:
+        observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+        score += reward
+        over = terminated or truncated
+    expected = ps.rollout(policy, params[None], ps.CartPoleSwingUp("v1"), 1, seed=3).returns[0, 0]
+    assert score == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_checkers_pass_without_warnings(library, env_id):
+    env = library.make(env_id, render_mode="rgb_array").unwrapped
+    checker = __import__(f"{library.__name__}.utils.env_checker", fromlist=["check_env"])
+    if library.__name__ == "gym":
+        np_bool8 = {"bool8": np.bool_} if not hasattr(np, "bool8") else {}
+        for name, value in np_bool8.items():  # gym's checker needs what NumPy 2 has not
+            setattr(np, name, value)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        checker.check_env(env, skip_render_check=False)
+    assert [str(w.message) for w in caught if "bool8" not in str(w.message)] == []
+    env.close()
+
+
+def test_spaces_bound_what_can_be_seen(library):
+    env = library.make("pisensory/CartPoleSwingUpHarder-v0").unwrapped
+    assert env.observation_space.dtype == np.float32
+    assert env.action_space.shape == (1,)
+    for seed in range(20):
+        observation, _ = env.reset(seed=seed)
+        over, action = False, 1.0
+        for _ in range(1000):
+            assert env.observation_space.contains(observation)
+            if over:
+                break
+            action = float(np.sign(observation[1]) or 1.0)  # always with the speed: as fast as can be
+            observation, _, over, _, _ = env.step(np.array([action], np.float32))
+
+
+def test_reset_takes_a_state_and_nothing_else(library):
+    env = library.make("pisensory/CartPoleSwingUp-v1").unwrapped
+    observation, _ = env.reset(options={"state": (0.5, 0.1, 0.0, 0.2)})
+    np.testing.assert_allclose(observation, [0.5, 0.1, 1.0, 0.0, 0.2], rtol=1e-6)
+    with pytest.raises(ps.InputError, match="'state' and no others"):
+        env.reset(options={"speed": 3})
+    with pytest.raises(ps.InputError, match="the state must be"):
+        env.reset(options={"state": (1, 2)})
+    with pytest.raises(ps.InputError, match="finite number"):
+        env.step([np.nan])
+
+
+def test_pictures_show_the_cart(library):
+    env = library.make("pisensory/CartPoleSwingUp-v1", render_mode="rgb_array")
+    env.reset(seed=0)
+    picture = env.render()
+    assert picture.shape == (400, 600, 3)
+    assert picture.dtype == np.uint8
+    left, right = (draw_cartpole(x, 0.3, 0.5, 1.0) for x in (-1.0, 1.0))
+    blue = [np.argwhere((image == (0, 114, 178)).all(axis=2))[:, 1].mean() for image in (left, right)]
+    assert blue[1] - blue[0] == pytest.approx(2.0 * 600 / 5.8, abs=2)
+
+
+def test_window_opens_and_closes(library, monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = library.make("pisensory/CartPoleSwingUp-v1", render_mode="human")
+    env.reset(seed=0)
+    assert env.unwrapped._window is not None
+    env.step(env.action_space.sample())
+    env.close()
+    assert env.unwrapped._window is None
+
+
+def test_the_libraries_own_wrappers_work(library, tmp_path):
+    def make():
+        return library.make("pisensory/CartPoleSwingUp-v1", render_mode="rgb_array")
+
+    env = library.wrappers.RecordEpisodeStatistics(library.wrappers.TimeLimit(make(), 5))
+    env.reset(seed=0)
+    rewards, over = [], False
+    while not over:
+        _, reward, _, over, info = env.step(np.array([0.5], np.float32))
+        rewards.append(reward)
+    assert len(rewards) == 5
+    assert float(np.asarray(info["episode"]["r"]).item()) == pytest.approx(sum(rewards), rel=1e-5)
+    vector = library.vector.SyncVectorEnv([make, make])
+    observations, _ = vector.reset(seed=[1, 2])
+    assert observations.shape == (2, 5)
+    assert vector.step(np.zeros((2, 1), np.float32))[1].shape == (2,)
+    vector.close()
+
+
+def test_videos_are_recorded(library, tmp_path):
+    pytest.importorskip("moviepy")
+    if library.__name__ == "gym":
+        pytest.importorskip("moviepy.video.io.ImageSequenceClip")
+    env = library.make("pisensory/CartPoleSwingUp-v1", render_mode="rgb_array")
+    env = library.wrappers.RecordVideo(
+        library.wrappers.TimeLimit(env, 5), str(tmp_path), episode_trigger=lambda _: True
+    )
+    env.reset(seed=0)
+    over = False
+    while not over:
+        over = env.step(np.array([0.5], np.float32))[3]
+    env.close()
+    (video,) = tmp_path.glob("*.mp4")
+    assert video.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "perturbation",
+    [
+        ps.Perturbation(shuffle=True), ps.Perturbation(reshuffle_every=3), ps.Perturbation(n_noise=4, noise_std=0.3),
+        ps.Perturbation(shuffle=True, reshuffle_every=4, n_noise=2, n_copies=2),
+    ],
+)  # fmt: skip
+def test_wrappers_agree_with_the_batched_task(library, perturbation):
+    env = ps.perturb_env(library.make("pisensory/CartPoleSwingUpHarder-v0").unwrapped, perturbation)
+    task = ps.CartPoleSwingUp("harder", perturbation=perturbation)
+    for single, batched in step_together(env, task, seed=4, n_steps=50):
+        np.testing.assert_array_equal(single[0], batched[0])
+        assert env.observation_space.contains(single[0])
+
+
+def test_wrapper_refuses_what_it_cannot_perturb(library):
+    with pytest.raises(ps.InputError, match="gym or Gymnasium"):
+        ps.perturb_env("CartPole-v1", ps.Perturbation())
+
+    class Table(library.Env):
+        observation_space = library.spaces.Discrete(3)
+        action_space = library.spaces.Discrete(2)
+
+    with pytest.raises(ps.InputError, match="one axis"):
+        ps.perturb_env(Table(), ps.Perturbation())
+
+
+def test_our_environment_as_a_task_is_our_task():
+    policy = ps.InvariantPolicy()
+    population = np.random.default_rng(0).standard_normal((2, policy.n_params))
+    task = ps.GymTask("pisensory/CartPoleSwingUp-v1", max_steps=50)
+    assert (task.n_features, task.n_actions) == (5, 1)
+    result = ps.rollout(policy, population, task, 3, seed=1)
+    assert (result.lengths == 50).all()
+    shuffled = ps.GymTask("pisensory/CartPoleSwingUp-v1", max_steps=50, perturbation=ps.Perturbation(shuffle=True))
+    np.testing.assert_array_equal(ps.rollout(policy, population, shuffled, 3, seed=1).returns, result.returns)
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
+def test_environments_run_alike_in_workers_and_in_both_libraries(library, env_id):
+    task = ps.GymTask(env_id, library.__name__, max_steps=30)
+    policy = ps.InvariantPolicy(task.n_actions, 4, 4, 3)
+    population = np.random.default_rng(0).standard_normal((3, policy.n_params))
+    here = ps.rollout(policy, population, task, 4, seed=2)
+    np.testing.assert_array_equal(ps.rollout(policy, population, task, 4, seed=2, n_jobs=2).returns, here.returns)
+    assert len(set(here.returns[0])) > 1
+    assert task_from_config(json.loads(json.dumps(task.config))) == task
+
+
+class Counter(gymnasium.Env):
+    """Counts steps; observes them one-hot; earns the action; breaks or lies on request."""
+
+    observation_space = gymnasium.spaces.Discrete(12)
+    made = closed = 0
+
+    def __init__(self, fail_at=None, high=2.0, observation=None):
+        self.action_space = gymnasium.spaces.Box(-1.0, high, (1,), np.float32)
+        self._fail_at, self._observation = fail_at, observation
+        Counter.made += 1
+
+    def reset(self, *, seed=None, options=None):
+        self._count = 0
+        return 0, {}
+
+    def step(self, action):
+        self._count += 1
+        if self._count == self._fail_at:
+            raise RuntimeError("the motor is on fire")
+        return self._count, float(action[0]), self._count >= 9, False, {}
+
+    def close(self):
+        Counter.closed += 1
+
+
+def test_actions_are_scaled_to_the_bounds_and_discrete_inputs_are_one_hot():
+    task = ps.GymTask(Counter)
+    assert (task.n_features, task.n_actions) == (12, 1)
+    params = np.zeros((2, 13))
+    params[1, 12] = 99.0  # the bias: an action of one
+    result = ps.rollout(ps.MLPPolicy(12, 1, ()), params, task, 2)
+    np.testing.assert_allclose(result.returns, [[4.5, 4.5], [18, 18]])
+    assert (result.lengths == 9).all()
+
+
+def test_environments_are_made_once_and_closed():
+    gym_task.close_environments()
+    Counter.made = Counter.closed = 0
+    task = ps.GymTask(Counter)
+    for seed in range(3):
+        ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((4, 13)), task, 4, seed)
+    assert Counter.made == 16
+    gym_task.close_environments()
+    assert Counter.closed == 16
+
+
+def test_failing_environments_are_named_with_the_episode(tmp_path):
+    task = ps.GymTask(Counter, kwargs={"fail_at": 3})
+    with pytest.raises(ps.TaskError, match=r"Counter, step 3 of episode 0\): RuntimeError: the motor is on fire"):
+        ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((1, 13)), task, 1)
+
+
+def test_failing_environments_leave_the_checkpoint(tmp_path):
+    good, bad = ps.GymTask(Counter), ps.GymTask(Counter, kwargs={"fail_at": 5})
+    settings = {"population_size": 4, "n_episodes": 2, "n_eval_episodes": 2, "resume": True}
+    ps.train(ps.MLPPolicy(12, 1, ()), good, tmp_path / "run", generations=1, **settings)
+    before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
+    object.__setattr__(good, "kwargs", bad.kwargs)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["task"]["kwargs"] = bad.kwargs
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ps.TaskError, match="on fire"):
+        ps.train(ps.MLPPolicy(12, 1, ()), bad, tmp_path / "run", generations=2, **settings)
+    assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == before
+
+
+class Unbounded(Counter):
+    """An environment whose actions have no bounds."""
+
+    def __init__(self):
+        super().__init__(high=np.inf)
+
+
+class Pixels(Counter):
+    """An environment that observes a picture."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"env": "NoSuchEnv-v0"}, "cannot make the environment 'NoSuchEnv-v0'"),
+        ({"env": "Pendulum-v1", "library": "jim"}, "library must be one of"),
+        ({"env": "Pendulum-v1", "kwargs": {"colour": 1}}, "cannot make the environment"),
+        ({"env": Unbounded}, "without bounds"), ({"env": Pixels}, "a Box of one axis"),
+        ({"env": "Pendulum-v1", "max_steps": 0}, "max_steps"),
+    ],
+)  # fmt: skip
+def test_environments_that_cannot_be_tasks_are_refused(arguments, message):
+    with pytest.raises(ps.InputError, match=message):
+        ps.GymTask(**arguments)
+
+
+def test_missing_gymnasium_names_the_extra(monkeypatch):
+    gym_task.close_environments()
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(ps.MissingExtraError, match=r"pip install 'pisensory\[gymnasium\]'"):
+        ps.GymTask("Pendulum-v1")
+
+
+def test_command_line_trains_and_scores_environments(tmp_path):
+    arguments = ["-m", "2", "-p", "4", "-e", "2", "-j", "2", "--max-steps", "20"]
+    train = [
+        sys.executable,
+        "-m",
+        "pisensory",
+        "train",
+        "invariant",
+        "run",
+        "--task",
+        "gymnasium:Pendulum-v1",
+        *arguments,
+    ]
+    result = subprocess.run(train, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "unmaintained" not in result.stderr
+    score = [sys.executable, "-m", "pisensory", "evaluate", "run", "-e", "3", "--json"]
+    plain, shuffled = (
+        json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60).stdout)
+        for command in (score, [*score, "--shuffle"])
+    )
+    assert plain["mean"] == shuffled["mean"]
+    assert plain["task"]["env"] == "Pendulum-v1"
+    wrong = [sys.executable, "-m", "pisensory", "train", "mlp", "other", "--task", "gymnasium:Nothing-v0"]
+    failed = subprocess.run(wrong, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 2
+    assert "Nothing-v0" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_gym_finds_the_environments_without_importing_us():
+    code = "import gym; env = gym.make('pisensory/CartPoleSwingUpHarder-v0'); print(env.reset(seed=0)[0].shape)"
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "(5,)", result.stderr
+
+
+def test_gymnasium_finds_the_environments_by_the_module_in_the_id():
+    code = "import gymnasium as g; print(g.make('pisensory:pisensory/CartPoleSwingUpHarder-v0').reset()[0].shape)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "(5,)", result.stderr
