@@ -78,7 +78,14 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | 
     data = {
         "models": [_describe(name, policy, params) for name, (policy, params) in models.items()],
         "physics": {name.lower(): getattr(cartpole, name) for name in _CONSTANTS},
-        "settings": {"version": settings.version, "seed": settings.seed, **_inputs(settings.perturbation)},
+        "settings": {
+            "version": settings.version,
+            "seed": settings.seed,
+            "model": 0,
+            "rival": None,
+            "divide": False,
+            **_inputs(settings.perturbation),
+        },
         "limits": {"noise": MAX_NOISE, "copies": MAX_COPIES},
     }
     text = _fill(
@@ -95,9 +102,7 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | 
     return text
 
 
-def write_page(
-    path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None
-) -> None:
+def write_page(path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None) -> None:
     """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
     text = make_page(models, settings)
     with atomic_write(path) as file:

@@ -85,7 +85,7 @@ function drawStage(canvas, contender, pull, theme) {
   const physics = contender.world.physics;
   const [x, , theta] = contender.world.state;
   const scale = stageScale(width, physics);
-  const ground = height * 0.64;
+  const ground = height * 0.59;
   const at = (metres) => width / 2 + metres * scale;
   drawTrack(context, at, ground, physics.track_limit, theme);
 
@@ -128,7 +128,7 @@ function drawTrack(context, at, ground, limit, theme) {
 // The last values of every place in a row of its own, each stretch in the colour of its source.
 function drawTraces(canvas, contender, inputs, rowHeight, theme) {
   const { context, width } = begin(canvas, rowHeight * inputs.order.length);
-  const left = 112, right = width - 124;
+  const left = 126, right = width - 124;
   const step = (right - left) / (TRACE_LENGTH - 1);
   const shown = Math.min(contender.steps, TRACE_LENGTH);
   contender.traces.forEach((trace, place) => {
@@ -144,7 +144,7 @@ function drawTraces(canvas, contender, inputs, rowHeight, theme) {
         if (source === NOTHING) continue;
         look = describe(source);
         context.strokeStyle = theme[look.colour];
-        context.lineWidth = 1.75;
+        context.lineWidth = source >= FIRST_NOISE ? 1 : 1.75;
         context.beginPath();
       }
       if (source === NOTHING) continue;

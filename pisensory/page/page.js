@@ -35,7 +35,7 @@ function restart(changes = {}, script = null) {
 }
 
 function currentSettings() {
-  if (!run) return { model: 0, rival: null, divide: false, ...page.settings };
+  if (!run) return page.settings;
   return { ...run.settings, noise: run.inputs.nNoise, copies: run.inputs.nCopies };
 }
 
@@ -399,8 +399,8 @@ function listenToControls() {
   for (const [id, change] of Object.entries(changes)) $(id).addEventListener("change", (event) => change(event.target));
   // Arrow keys push from anywhere but a control that has its own use for them.
   document.addEventListener("keydown", (event) => {
-    const free = event.target === document.body && !event.ctrlKey && !event.altKey && !event.metaKey;
-    if (!free || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select")) return;
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
     event.preventDefault();
     KEYS[event.key]();
   });
