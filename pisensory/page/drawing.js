@@ -31,6 +31,7 @@ function describe(source) {
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const theme = Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(name).trim()]));
+  theme.rem = parseFloat(style.fontSize);
   theme.heat = [];
   for (let step = -HEAT_STEPS; step <= HEAT_STEPS; step++) {
     theme.heat.push(mix(theme["--zero"], theme[step < 0 ? "--low" : "--high"], Math.abs(step) / HEAT_STEPS));
@@ -96,11 +97,14 @@ function drawStage(canvas, contender, pull, theme) {
   context.beginPath();
   context.roundRect(pivot[0] - size.width / 2, pivot[1], size.width, size.height * 0.8, 0.05 * scale);
   context.fill();
-  for (const side of [-0.3, 0.3]) disc(context, pivot[0] + side * size.width, ground - 0.045 * scale, 0.055 * scale, theme["--soft"]);
+  for (const side of [-0.3, 0.3]) {
+    disc(context, pivot[0] + side * size.width, ground - 0.045 * scale, 0.055 * scale, theme["--soft"]);
+  }
   const length = DRAWN_POLE * scale;
   const tip = [pivot[0] + length * Math.sin(theta), pivot[1] - length * Math.cos(theta)];
   line(context, [pivot, tip], theme["--pole"], Math.max(4, 0.07 * scale));
-  disc(context, ...pivot, Math.max(3, 0.05 * scale), theme["--card"]);
+  disc(context, ...pivot, Math.max(4, 0.06 * scale), theme["--pole"]);
+  disc(context, ...pivot, Math.max(1.5, 0.022 * scale), theme["--card"]);
 
   arrow(context, at(x), ground + 0.3 * scale, contender.action * 0.9 * scale, theme["--accent"]);
   arrow(context, at(x), pivot[1] + size.height * 0.4, (pull / 20) * scale, theme["--push"]);
@@ -128,7 +132,7 @@ function drawTrack(context, at, ground, limit, theme) {
 // The last values of every place in a row of its own, each stretch in the colour of its source.
 function drawTraces(canvas, contender, inputs, rowHeight, theme) {
   const { context, width } = begin(canvas, rowHeight * inputs.order.length);
-  const left = 126, right = width - 124;
+  const left = 7.9 * theme.rem, right = width - 7.75 * theme.rem; // clear of the names and the buttons
   const step = (right - left) / (TRACE_LENGTH - 1);
   const shown = Math.min(contender.steps, TRACE_LENGTH);
   contender.traces.forEach((trace, place) => {
@@ -156,7 +160,8 @@ function drawTraces(canvas, contender, inputs, rowHeight, theme) {
     if (drawn) context.stroke();
     context.fillStyle = theme["--ink"];
     context.textAlign = "right";
-    if (shown) context.fillText(signed(trace.values[(contender.steps - 1) % TRACE_LENGTH]), right + 48, middle);
+    if (!shown) return;
+    context.fillText(signed(trace.values[(contender.steps - 1) % TRACE_LENGTH]), right + 3 * theme.rem, middle);
   });
 }
 

@@ -84,7 +84,10 @@ function play(playing) {
   view.playing = playing;
   view.last = performance.now();
   view.debt = 0;
-  if (playing) requestAnimationFrame(frame);
+  if (playing) {
+    say("");
+    requestAnimationFrame(frame);
+  }
   refresh();
 }
 
