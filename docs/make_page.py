@@ -27,7 +27,7 @@ def take_picture(page: Path, picture: Path) -> None:
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        size = {"width": 1240, "height": 1220}
+        size = {"width": 1240, "height": 992}
         tab = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
         tab.goto(page.resolve().as_uri() + ADDRESS)
         go = "count => { for (let i = 0; i < count; i++) pisensory.run.step(); }"
