@@ -15,6 +15,7 @@ import pytest
 import pisensory as ps
 from pisensory import layers, page
 from pisensory.cli import main
+from pisensory.cli.options import Model
 from pisensory.tasks import cartpole
 
 FLAGS = (
@@ -146,6 +147,17 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(files, capsys, argume
     assert main(["page", str(files / arguments[0]), *arguments[1:], "-o", str(output)]) == code
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_a_model_of_another_task_is_refused_whatever_its_size(files, monkeypatch, capsys):
+    class Elsewhere(ps.Task):
+        kind = "elsewhere"
+        n_features, start = 5, None
+
+    policy, params = random_models()["mlp"]
+    monkeypatch.setattr("pisensory.cli.page.load_model", lambda options: Model(policy, params, Elsewhere()))
+    assert main(["page", "there.npz", "-o", str(files / "page.html")]) == 2
+    assert "there.npz was trained on a task of kind 'elsewhere'" in capsys.readouterr().err
 
 
 # ---- The browser
@@ -321,6 +333,14 @@ def test_published_networks_agree_with_the_package(show, reference, double_preci
         assert_same_run(tab, models, name, version, seed, n_noise)
 
 
+@pytest.mark.parametrize("name", ["mlp", "linear"])
+def test_plain_networks_agree_even_with_single_precision(show, reference, name):
+    models = published_models(reference)
+    tab = show(models)
+    for seed in (0, 3, 4):
+        assert_same_run(tab, models, name, "v1", seed, 0)
+
+
 def published_models(reference):
     """The published invariant agent, and an mlp and a linear policy to compare it with."""
     names = {"invariant": "cartpole_pi", "mlp": "video_mlp_augment", "linear": "video_linear_augment"}
@@ -447,9 +467,11 @@ def test_reshuffle_every_so_many_steps(show):
 def test_noise_inputs_come_and_go_one_at_a_time(show):
     tab = show()
     steps(tab, 5)
+    before = picture(tab, "#mind"), picture(tab, ".rows")
     for number in range(3):
         tab.click("#noise-more")
         assert tab.locator("#noise-count").inner_text() == str(number + 1)
+    assert before[0] != picture(tab, "#mind") and before[1] != picture(tab, ".rows")
     steps(tab, 5)
     assert order(tab) == [0, 1, 2, 3, 4, 100, 101, 102]
     noise = observation(tab)[5:]
@@ -501,7 +523,9 @@ def test_an_unplugged_input_reads_zero_until_it_is_plugged_in_again(show):
     tab = show()
     steps(tab, 5)
     button = tab.get_by_role("button", name="unplug cosine of the angle")
+    before = picture(tab, "#places li:nth-child(3)")
     button.click()
+    assert picture(tab, "#places li:nth-child(3)") != before
     steps(tab, 1)
     assert observation(tab)[2] == 0 and observation(tab)[3] != 0
     tab.click("#shuffle")
@@ -516,7 +540,9 @@ def test_pushes_from_buttons_keys_and_dragging(show, hand_made):
     tab = show(hand_made)
     steps(tab, 1)
     start = states(tab)[0]
+    before = picture(tab, "figure canvas")
     tab.click("#push-right")
+    assert picture(tab, "figure canvas") != before  # an arrow shows the push
     steps(tab, 10)
     pushed = states(tab)[0]
     assert pushed[1] > start[1] + 0.5
@@ -571,14 +597,14 @@ def test_the_same_seed_is_the_same_run_and_another_is_not(show):
     tab.fill("#seed", "42")
     tab.locator("#seed").blur()
     steps(tab, 100)
-    first = states(tab)
+    first, shot = states(tab), picture(tab, "figure canvas")
     tab.click("#restart")
     assert tab.evaluate("pisensory.run.settings.seed") == 42
     steps(tab, 100)
-    assert states(tab) == first
+    assert states(tab) == first and picture(tab, "figure canvas") == shot
     tab.click("#new-seed")
     steps(tab, 100)
-    assert states(tab) != first
+    assert states(tab) != first and picture(tab, "figure canvas") != shot
 
 
 def test_shuffles_and_noise_leave_the_start_of_a_seed_as_it_is(show):
@@ -626,12 +652,14 @@ def test_an_address_that_makes_no_sense_is_as_good_as_none(show, address):
 
 
 def test_side_by_side_both_get_the_same_state_and_the_same_inputs(show):
-    tab = show()
+    tab = show(viewport={"width": 1200, "height": 900})  # two pictures of whole pixels
     assert tab.locator("figure").count() == 1
     tab.select_option("#rival", label="mlp")
     assert tab.locator("figure b").all_inner_texts()[::4] == ["invariant", "mlp"]
     left, right = states(tab)
     assert left == right
+    canvases = tab.locator("figure canvas")
+    assert canvases.nth(0).screenshot() == canvases.nth(1).screenshot()
     steps(tab, 1)
     first, second = tab.evaluate("pisensory.run.contenders.map(each => [...each.sources])")
     assert first == second
@@ -639,6 +667,7 @@ def test_side_by_side_both_get_the_same_state_and_the_same_inputs(show):
     steps(tab, 50)
     left, right = states(tab)
     assert left != right
+    assert canvases.nth(0).screenshot() != canvases.nth(1).screenshot()
     for number in (0, 1):
         sources = tab.evaluate(f"[...pisensory.run.contenders[{number}].sources]")
         seen = tab.evaluate(f"[...pisensory.run.contenders[{number}].observation]")[:5]
@@ -681,6 +710,30 @@ def test_scores_are_sums_of_the_rewards(show, hand_made):
     shown = [float(text.replace("−", "-")) for text in tab.locator("figcaption b").all_inner_texts()[1:3]]
     assert shown == pytest.approx(kept, abs=0.051)
     assert kept[0] < kept[1] < 0
+
+
+def test_a_plain_network_hears_the_places_it_knows_and_no_others(show):
+    policy = ps.MLPPolicy(n_features=7, hidden_sizes=())
+    weights = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.05])
+    tab = show({"seven": (policy, weights)}, "#noise=1")
+    steps(tab, 1)
+    seen = observation(tab)
+    action = tab.evaluate("pisensory.run.contenders[0].action")
+    assert action == pytest.approx(np.tanh(np.dot(seen, weights[:6]) + 0.05), abs=1e-6)
+    for _ in range(3):
+        tab.click("#noise-more")
+    assert tab.locator("#places li.deaf").count() == 2
+    steps(tab, 1)
+    seen = observation(tab)
+    action = tab.evaluate("pisensory.run.contenders[0].action")
+    assert action == pytest.approx(np.tanh(np.dot(seen[:7], weights[:7]) + 0.05), abs=1e-6)
+
+
+def test_the_link_is_copied_or_the_page_says_why_not(show):
+    tab = show(address="#seed=33")
+    tab.click("#share")
+    wait(tab, "document.querySelector('#status').textContent.includes('address')")
+    assert "seed=33" in tab.url
 
 
 # ---- How it looks, and to whom

@@ -174,6 +174,7 @@ function refresh(drawn = true) {
     settings.rival === null ? "" : settings.rival
   );
   showPlaces();
+  explainMind();
   if (drawn) draw();
 }
 
@@ -259,12 +260,17 @@ function describeAloud() {
   const what = model.kind === "invariant" ? "Mean size of attention" : "Mean size of the first weights";
   $("mind").setAttribute("aria-label", `${what} for each place: ${list.join(", ")}`);
   $("traces").setAttribute("aria-label", `Traces of ${order.length} inputs, by place: ${listOrder()}`);
-  put($("mind-note"), model.kind === "invariant"
+}
+
+// What the rows and colours of the heat map mean for the network that is shown.
+function explainMind() {
+  const invariant = run.contenders[view.watched].model.kind === "invariant";
+  $("mind-note").textContent = invariant
     ? "Attention of each embedding (row) to each input (column), and the latent code they add up to."
     : "A plain network has no attention: these are its first weights, one column for each place, and they never move."
-      + " The code is its first layer.");
-  put($("low"), model.kind === "invariant" ? "−1" : "−max");
-  put($("low").parentElement.lastElementChild, model.kind === "invariant" ? "+1" : "+max");
+      + " The code is its first layer.";
+  $("low").textContent = invariant ? "−1" : "−max";
+  $("high").textContent = invariant ? "+1" : "+max";
 }
 
 function say(message) {
