@@ -38,3 +38,11 @@ def test_training_example_ends_in_a_table(tmp_path):
     assert output.returncode == 0, output.stderr
     rows = {line[:28].strip(): line[28:].split() for line in output.stdout.splitlines() if line.startswith("invariant")}
     assert rows["invariant, in order"][0] == rows["invariant, shuffled"][0]
+
+
+def test_gym_example_shows_the_same_score_shuffled(tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "any_gym_env.py"), "--minutes", "0.01", "--out", str(tmp_path)]
+    output = subprocess.run([*command, "--jobs", "1"], capture_output=True, text=True, timeout=200)
+    assert output.returncode == 0, output.stderr
+    in_order, shuffled = (line.split()[-7:] for line in output.stdout.splitlines()[-2:])
+    assert in_order == shuffled

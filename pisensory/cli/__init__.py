@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import InputError, PisensoryError
 from ..train import TrainingInterrupted
-from . import clone, evaluate, models, train
+from . import clone, evaluate, models, page, train
 
-_COMMANDS = (train, evaluate, clone, models)
+_COMMANDS = (train, evaluate, clone, models, page)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,165 @@
+"""Fill the page's template: folded weights, the constants of the physics and the settings to start with.
+
+The page computes what `layers` does with the same folded float32 weights, in double precision.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, check_int
+from ..files import PathLike, atomic_write
+from ..parameters import check_params
+from ..policies import InvariantPolicy, MLPPolicy, Policy
+from ..tasks import Perturbation, cartpole
+
+MAX_NOISE = 50
+MAX_COPIES = 4
+MAX_MODELS = 12
+MAX_BYTES = 200_000
+# In the order in which they become one script: the later ones use the earlier.
+_SCRIPTS = ("simulation.js", "drawing.js", "page.js")
+_FITS = "a page shows agents of the cart-pole: invariant policies with one action, or mlp policies with 5 inputs or more and one action"  # noqa: E501
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How the page starts; all of it can be changed there.
+
+    Args:
+        version: of the cart-pole: "v1", "v0" or "harder".
+        seed: of the first run.
+        perturbation: what is done to the inputs; at most 50 noise inputs and 4 copies.
+
+    Raises:
+        InputError: for an unknown version, a seed below 0 or above 2^32 - 1, or more inputs than fit.
+    """
+
+    version: str = "v1"
+    seed: int = 1
+    perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+
+    def __post_init__(self) -> None:
+        if self.version not in cartpole.VERSIONS:
+            raise InputError(f"version must be one of {', '.join(cartpole.VERSIONS)}, got {self.version!r}")
+        object.__setattr__(self, "seed", check_int("seed", self.seed, 0))
+        if self.seed >= 2**32:
+            raise InputError(f"the seed of a page must be below 2^32, got {self.seed}")
+        for name, value, most in (
+            ("noise inputs", self.perturbation.n_noise, MAX_NOISE),
+            ("copies", self.perturbation.n_copies, MAX_COPIES),
+        ):
+            if value > most:
+                raise InputError(f"a page shows at most {most} {name}, got {value}: ask for fewer")
+
+
+def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None) -> str:
+    """Return the page as HTML that needs no other file and no network.
+
+    Args:
+        models: name to show -> (policy, its flat vector (parameter,)); the first is shown first.
+        settings: how the page starts.
+
+    Raises:
+        InputError: for no models, more than 12, one that is no cart-pole policy, a vector that does not fit its
+            policy, or a page that would exceed 200 kB.
+    """
+    settings = settings or Settings()
+    if not 1 <= len(models) <= MAX_MODELS:
+        raise InputError(f"a page shows 1 to {MAX_MODELS} models, got {len(models)}")
+    data = {
+        "models": [_describe(name, policy, params) for name, (policy, params) in models.items()],
+        "physics": {name.lower(): getattr(cartpole, name) for name in _CONSTANTS},
+        "settings": {
+            "version": settings.version,
+            "seed": settings.seed,
+            "model": 0,
+            "rival": None,
+            "divide": False,
+            **_inputs(settings.perturbation),
+        },
+        "limits": {"noise": MAX_NOISE, "copies": MAX_COPIES},
+    }
+    text = _fill(
+        _read("page.html"),
+        title=html.escape(" and ".join(models) if len(models) < 3 else f"{len(models)} agents"),
+        style=_read("page.css"),
+        # In a script, "</script>" and "<!--" must not appear, whatever a model is called.
+        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        script="\n".join(_read(name) for name in _SCRIPTS),
+    )
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise InputError(f"the page would have {size} bytes, more than {MAX_BYTES}: show fewer or smaller models")
+    return text
+
+
+def write_page(path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None) -> None:
+    """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
+    text = make_page(models, settings)
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+_CONSTANTS = (
+    "GRAVITY", "CART_MASS", "POLE_MASS", "POLE_LENGTH", "FRICTION", "MAX_FORCE", "TIME_STEP", "TRACK_LIMIT",
+)  # fmt: skip
+
+
+def _describe(name: str, policy: Policy, params: object) -> dict[str, Any]:
+    """Return what the page needs of a model, or raise InputError for one that is no cart-pole policy."""
+    if isinstance(policy, InvariantPolicy) and policy.n_actions == 1:
+        sizes = {"n_embeddings": policy.n_embeddings, "hidden_size": policy.hidden_size, "gain": policy.gain}
+        kind = policy.kind
+    elif isinstance(policy, MLPPolicy) and policy.n_actions == 1 and policy.n_features >= len(cartpole.FEATURES):
+        sizes = {"n_features": policy.n_features}
+        kind = policy.kind if policy.hidden_sizes else "linear"
+    else:
+        takes = f"{policy.n_features} inputs and " if policy.n_features else ""
+        actions = "one action" if policy.n_actions == 1 else f"{policy.n_actions} actions"
+        raise InputError(f"{name} is a policy of kind {policy.kind!r} with {takes}{actions}, but {_FITS}")
+    weights = policy.prepare(check_params(params, policy.n_params)[None])
+    return {
+        "name": name,
+        "kind": kind,
+        "n_params": policy.n_params,
+        **sizes,
+        "weights": [_encode(array[0, 0]) for array in weights],
+    }
+
+
+def _encode(matrix: np.ndarray) -> dict[str, Any]:
+    """Return a matrix (row, column) as base64 of little-endian float32, row by row."""
+    rows, columns = matrix.shape
+    return {"rows": rows, "columns": columns, "data": base64.b64encode(matrix.astype("<f4").tobytes()).decode()}
+
+
+def _inputs(perturbation: Perturbation) -> dict[str, Any]:
+    return {
+        "shuffle": perturbation.shuffle,
+        "every": perturbation.reshuffle_every or 0,
+        "noise": perturbation.n_noise,
+        "noise_std": perturbation.noise_std,
+        "copies": perturbation.n_copies,
+    }
+
+
+def _fill(template: str, **values: str) -> str:
+    """Replace each {{name}} of the template once; what is put in is not looked at again."""
+    pieces = []
+    for piece in template.split("{{"):
+        name, found, rest = piece.partition("}}")
+        pieces.append(values[name] + rest if found else piece)
+    return "".join(pieces)
+
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

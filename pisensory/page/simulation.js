@@ -1,0 +1,438 @@
+// The real thing, without a screen: random numbers, cart-pole, networks, inputs, episodes.
+// Equations and sources: pisensory/tasks/cartpole.py, layers.py, policies/. Weights come folded, as there; what
+// is computed with them is in double precision.
+
+const TRACE_LENGTH = 240; // steps of each input that are kept for its trace
+const SCORE_WINDOW = 1000; // steps
+const N_SOURCES = 5; // x, x_dot, cos(theta), sin(theta), theta_dot
+const FIRST_NOISE = 100; // a source is 5 copy + number, or FIRST_NOISE + number
+const NOTHING = 255; // no source: a place that did not exist yet
+const START = 0, SHUFFLE = 1, NOISE = 2; // what random numbers are for, each with a stream of its own
+
+// Random numbers in [0, 1): sfc32 (Doty-Humphrey), seeded through the finalizer of MurmurHash3.
+class Random {
+  constructor(seed, purpose) {
+    let mixed = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(purpose + 1, 0x85ebca6b)) >>> 0;
+    const next = () => {
+      mixed = (mixed + 0x9e3779b9) >>> 0;
+      let word = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+      word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);
+      return (word ^ (word >>> 16)) >>> 0;
+    };
+    this.words = new Uint32Array([next(), next(), next(), next()]);
+  }
+
+  uniform() {
+    const words = this.words;
+    const sum = (words[0] + words[1] + words[3]) >>> 0;
+    words[3] += 1;
+    words[0] = words[1] ^ (words[1] >>> 9);
+    words[1] = words[2] + (words[2] << 3);
+    words[2] = ((words[2] << 21) | (words[2] >>> 11)) + sum;
+    return sum / 4294967296;
+  }
+
+  // Standard normal, by Box and Muller (1958).
+  normal() {
+    const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
+    return radius * Math.cos(2 * Math.PI * this.uniform());
+  }
+
+  // A permutation of `values`, by Fisher and Yates.
+  permutation(values) {
+    const order = values.slice();
+    for (let last = order.length - 1; last > 0; last--) {
+      const other = Math.floor(this.uniform() * (last + 1));
+      [order[last], order[other]] = [order[other], order[last]];
+    }
+    return order;
+  }
+}
+
+// The state (x, x_dot, theta, theta_dot) an episode starts in: m, m/s, rad, rad/s.
+function initialState(version, random, physics) {
+  if (version === "harder") {
+    const spread = [physics.track_limit, 10, 0.5 * Math.PI, 10];
+    return spread.map((width, i) => (i === 2 ? Math.PI : 0) + width * (2 * random.uniform() - 1));
+  }
+  return [0, 0, Math.PI, 0].map((middle) => middle + 0.2 * random.normal());
+}
+
+class CartPole {
+  constructor(version, state, physics) {
+    this.version = version;
+    this.physics = physics;
+    this.state = Float64Array.from(state);
+    this.over = false;
+  }
+
+  observe(out) {
+    const [x, xDot, theta, thetaDot] = this.state;
+    out[0] = x;
+    out[1] = xDot;
+    out[2] = Math.cos(theta);
+    out[3] = Math.sin(theta);
+    out[4] = thetaDot;
+  }
+
+  // One explicit Euler step under the action in [-1, 1] and a push in N; returns the reward.
+  step(action, push) {
+    const { gravity, cart_mass, pole_mass, pole_length, friction, max_force, time_step, track_limit } = this.physics;
+    const state = this.state;
+    const [, xDot, theta, thetaDot] = state;
+    const sine = Math.sin(theta), cosine = Math.cos(theta);
+    const mass = cart_mass + pole_mass;
+    const force = max_force * action - friction * xDot + push;
+    const spin = pole_mass * pole_length * thetaDot * thetaDot;
+    const inertia = 4 * mass - 3 * pole_mass * cosine * cosine;
+    const weight = 3 * pole_mass * gravity * cosine;
+    state[0] += time_step * xDot;
+    state[2] += time_step * thetaDot;
+    state[1] += time_step * ((4 * force + sine * (weight - 2 * spin)) / inertia);
+    const pull = 6 * force * cosine + sine * (6 * mass * gravity - 3 * spin * cosine);
+    state[3] += time_step * (pull / (pole_length * inertia));
+    this.over = Math.abs(state[0]) > track_limit;
+    return this.reward();
+  }
+
+  reward() {
+    const cosine = Math.cos(this.state[2]);
+    if (this.version === "v0") return cosine;
+    if (this.version === "v1") return 0.5 * (1 + cosine);
+    return 0.5 * (cosine + 1) * Math.cos((0.5 * Math.PI / this.physics.track_limit) * this.state[0]);
+  }
+}
+
+// out[row] = tanh(weights (row, column) . values (column) + bias), the bias in the last column.
+function denseLayer(layer, values, out) {
+  const { rows, columns, data } = layer;
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns, last = columns - 1;
+    let sum = data[start + last];
+    for (let column = 0; column < last; column++) sum += data[start + column] * values[column];
+    out[row] = Math.tanh(sum);
+  }
+}
+
+// A network that reads a fixed number of places: those it knows, in their order. Missing ones read 0.
+class PerceptronRun {
+  constructor(model) {
+    this.layers = model.weights;
+    this.values = [new Float64Array(model.n_features), ...this.layers.map((layer) => new Float64Array(layer.rows))];
+    const { rows, columns, data } = this.layers[0];
+    const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
+    // What stands in for attention: the fixed weights of the first layer, (row, place), largest one.
+    this.matrix = (row, place) => (place < columns - 1 ? data[row * columns + place] / largest : 0);
+    this.rows = rows;
+    this.capacity = model.n_features; // places it hears
+    this.latent = this.values[1];
+  }
+
+  act(observation, n) {
+    const inputs = this.values[0];
+    for (let place = 0; place < inputs.length; place++) inputs[place] = place < n ? observation[place] : 0;
+    this.layers.forEach((layer, i) => denseLayer(layer, this.values[i], this.values[i + 1]));
+    return this.values[this.values.length - 1][0];
+  }
+
+  addPlace() {} // a fixed number of places: there is nothing to add or take away
+  removePlace() {}
+}
+
+// The AttentionNeuron network: every place runs the same LSTM, a state of its own in `hidden` and `cell`.
+// Its folded weights are those of pisensory/layers.py; the hidden state is kept doubled, as there.
+class InvariantRun {
+  constructor(model) {
+    [this.lstm, this.attend, ...this.head] = model.weights;
+    this.size = model.hidden_size;
+    this.rows = model.n_embeddings;
+    this.gain = model.gain;
+    this.divisor = 1; // of the sum over places
+    const capacity = N_SOURCES * MAX_COPIES + MAX_NOISE;
+    this.capacity = capacity;
+    this.n = 0;
+    this.hidden = new Float64Array(capacity * this.size);
+    this.cell = new Float64Array(capacity * this.size);
+    this.attention = new Float64Array(capacity * this.rows); // (place, embedding)
+    this.gates = new Float64Array(4 * this.size);
+    this.layers = [new Float64Array(this.rows), ...this.head.map((layer) => new Float64Array(layer.rows))];
+    this.latent = this.layers[0];
+    this.previous = 0;
+    this.matrix = (row, place) => this.attention[place * this.rows + row];
+  }
+
+  addPlace() {
+    const at = this.n++;
+    this.hidden.fill(0, at * this.size, this.n * this.size);
+    this.cell.fill(0, at * this.size, this.n * this.size);
+    this.attention.fill(0, at * this.rows, this.n * this.rows);
+  }
+
+  removePlace(place) {
+    for (const [array, width] of [[this.hidden, this.size], [this.cell, this.size], [this.attention, this.rows]]) {
+      array.copyWithin(place * width, (place + 1) * width, this.n * width);
+    }
+    this.n--;
+  }
+
+  act(observation, n) {
+    for (let place = 0; place < n; place++) {
+      this.stepNeuron(place, observation[place]);
+      this.attendTo(place);
+    }
+    this.sumMessages(observation, n);
+    this.head.forEach((layer, i) => denseLayer(layer, this.layers[i], this.layers[i + 1]));
+    this.previous = this.layers[this.layers.length - 1][0];
+    return this.previous;
+  }
+
+  // Weights' columns: observation, previous action, one, doubled hidden state. Gates: input, forget, output, cell.
+  stepNeuron(place, value) {
+    const { size, gates, hidden, cell } = this;
+    const { rows, columns, data } = this.lstm;
+    const state = place * size;
+    for (let row = 0; row < rows; row++) {
+      const start = row * columns;
+      let sum = data[start] * value + data[start + 1] * this.previous + data[start + 2];
+      for (let i = 0; i < size; i++) sum += data[start + 3 + i] * hidden[state + i];
+      gates[row] = Math.tanh(sum);
+    }
+    for (let i = 0; i < size; i++) {
+      const entry = gates[i] + 1, forget = gates[size + i] + 1, output = gates[2 * size + i] + 1;
+      cell[state + i] = 0.5 * (forget * cell[state + i] + entry * gates[3 * size + i]);
+      hidden[state + i] = output * Math.tanh(cell[state + i]);
+    }
+  }
+
+  // Weights' columns: one, doubled hidden state.
+  attendTo(place) {
+    const { size, rows, hidden, attention } = this;
+    const { columns, data } = this.attend;
+    for (let row = 0; row < rows; row++) {
+      const start = row * columns;
+      let sum = data[start];
+      for (let i = 0; i < size; i++) sum += data[start + 1 + i] * hidden[place * size + i];
+      attention[place * rows + row] = Math.tanh(sum);
+    }
+  }
+
+  sumMessages(observation, n) {
+    for (let row = 0; row < this.rows; row++) {
+      let sum = 0;
+      for (let place = 0; place < n; place++) sum += this.attention[place * this.rows + row] * observation[place];
+      this.latent[row] = Math.tanh((this.gain / this.divisor) * sum);
+    }
+  }
+}
+
+// What stands between the cart-pole and the networks: copies, noise, order, plugs. All agents share one.
+class Inputs {
+  constructor(settings) {
+    this.settings = settings;
+    this.shuffler = new Random(settings.seed, SHUFFLE);
+    this.noisemaker = new Random(settings.seed, NOISE);
+    this.order = []; // which source is in each place
+    this.unplugged = new Set(); // sources; they read 0
+    this.noise = new Float64Array(MAX_NOISE);
+    this.nCopies = settings.copies;
+    this.nNoise = settings.noise;
+    for (let source = 0; source < N_SOURCES * this.nCopies; source++) this.order.push(source);
+    for (let number = 0; number < this.nNoise; number++) this.order.push(FIRST_NOISE + number);
+    if (settings.shuffle) this.shuffle();
+  }
+
+  // A new order; never the old one again, unless there is only one.
+  shuffle() {
+    const old = this.order;
+    do {
+      this.order = this.shuffler.permutation(old);
+    } while (old.length > 1 && this.order.every((source, place) => source === old[place]));
+  }
+
+  drawNoise() {
+    for (let number = 0; number < this.nNoise; number++) {
+      this.noise[number] = this.settings.noise_std * this.noisemaker.normal();
+    }
+  }
+
+  // Writes into `out` (place) what the agents get of the sources (x, x_dot, cos, sin, theta_dot).
+  arrange(sources, out) {
+    this.order.forEach((source, place) => {
+      if (this.unplugged.has(source)) out[place] = 0;
+      else out[place] = source >= FIRST_NOISE ? this.noise[source - FIRST_NOISE] : sources[source % N_SOURCES];
+    });
+  }
+}
+
+// One agent in its own copy of the world, and what it went through.
+class Contender {
+  constructor(model, world, nPlaces) {
+    this.model = model;
+    this.world = world;
+    this.network = model.kind === "invariant" ? new InvariantRun(model) : new PerceptronRun(model);
+    this.sources = new Float64Array(N_SOURCES);
+    this.observation = new Float64Array(N_SOURCES * MAX_COPIES + MAX_NOISE);
+    this.actions = new Float32Array(TRACE_LENGTH);
+    this.traces = []; // by place: the last values, and the sources they came from
+    this.action = 0;
+    this.steps = 0;
+    this.score = 0;
+    this.rewards = new Float64Array(SCORE_WINDOW);
+    for (let place = 0; place < nPlaces; place++) this.addPlace();
+  }
+
+  addPlace() {
+    this.network.addPlace();
+    this.traces.push({
+      values: new Float32Array(TRACE_LENGTH),
+      sources: new Uint8Array(TRACE_LENGTH).fill(NOTHING),
+    });
+  }
+
+  removePlace(place) {
+    this.network.removePlace(place);
+    this.traces.splice(place, 1);
+  }
+
+  step(inputs, push) {
+    if (this.world.over) return;
+    this.world.observe(this.sources);
+    inputs.arrange(this.sources, this.observation);
+    const at = this.steps % TRACE_LENGTH;
+    inputs.order.forEach((source, place) => {
+      this.traces[place].values[at] = this.observation[place];
+      this.traces[place].sources[at] = source;
+    });
+    this.action = this.network.act(this.observation, inputs.order.length);
+    this.actions[at] = this.action;
+    const reward = this.world.step(this.action, push);
+    this.rewards[this.steps % SCORE_WINDOW] = reward;
+    this.score += reward;
+    this.steps++;
+  }
+
+  get recentScore() {
+    return this.rewards.reduce((sum, reward) => sum + reward, 0);
+  }
+
+  // Whether the pole is up: within 12 degrees, an angle at which it can still be held.
+  get upright() {
+    return Math.cos(this.world.state[2]) > Math.cos((12 / 180) * Math.PI);
+  }
+}
+
+// A run: one or two contenders, their shared inputs, and a record of what was done to them, by step, so that
+// the same seed, settings and record give the same run.
+class Run {
+  constructor(page, settings, script = []) {
+    this.settings = settings;
+    this.script = script.slice(); // what is still to be done: [step, name, value]
+    this.record = []; // what was done
+    this.steps = 0;
+    this.push = 0; // N, on every cart
+    this.pushUntil = Infinity; // step
+    this.inputs = new Inputs(settings);
+    const state = initialState(settings.version, new Random(settings.seed, START), page.physics);
+    const chosen = settings.rival === null ? [settings.model] : [settings.model, settings.rival];
+    this.contenders = chosen.map(
+      (number) => new Contender(
+        page.models[number], new CartPole(settings.version, state, page.physics), this.inputs.order.length
+      )
+    );
+    this.setDivisor();
+  }
+
+  get over() {
+    return this.contenders.every((contender) => contender.world.over);
+  }
+
+  step() {
+    while (this.script.length && this.script[0][0] <= this.steps) {
+      const [, name, value] = this.script.shift();
+      this.act(name, value);
+    }
+    const every = this.settings.every;
+    if (every && this.steps && this.steps % every === 0) this.inputs.shuffle();
+    if (this.steps >= this.pushUntil) this.push = 0;
+    this.inputs.drawNoise();
+    for (const contender of this.contenders) contender.step(this.inputs, this.push);
+    this.steps++;
+  }
+
+  // Do something to the inputs or the carts, and keep a record of it; returns whether it could be done.
+  act(name, value = 0) {
+    if (!Object.hasOwn(ACTS, name) || ACTS[name](this, value) === false) return false;
+    this.record.push([this.steps, name, value]);
+    return true;
+  }
+
+  setDivisor() {
+    const divisor = this.settings.divide ? this.inputs.nCopies : 1;
+    for (const contender of this.contenders) contender.network.divisor = divisor;
+  }
+
+  addPlace(source) {
+    this.inputs.order.push(source);
+    for (const contender of this.contenders) contender.addPlace();
+  }
+
+  removePlace(source) {
+    const place = this.inputs.order.indexOf(source);
+    this.inputs.order.splice(place, 1);
+    this.inputs.unplugged.delete(source);
+    for (const contender of this.contenders) contender.removePlace(place);
+  }
+}
+
+// Everything that can be done to a run, by the name it has in a record and in the address.
+const ACTS = {
+  shuffle: (run) => run.inputs.shuffle(),
+  noise(run, change) {
+    const inputs = run.inputs;
+    if (change > 0 ? inputs.nNoise >= MAX_NOISE : inputs.nNoise <= 0) return false;
+    if (change > 0) run.addPlace(FIRST_NOISE + inputs.nNoise++);
+    else run.removePlace(FIRST_NOISE + --inputs.nNoise);
+    return true;
+  },
+  copies(run, change) {
+    const inputs = run.inputs;
+    if (change > 0 ? inputs.nCopies >= MAX_COPIES : inputs.nCopies <= 1) return false;
+    if (change < 0) inputs.nCopies--;
+    for (let number = 0; number < N_SOURCES; number++) {
+      const source = N_SOURCES * inputs.nCopies + number;
+      if (change > 0) run.addPlace(source);
+      else run.removePlace(source);
+    }
+    if (change > 0) inputs.nCopies++;
+    run.setDivisor();
+    return true;
+  },
+  plug(run, source) {
+    if (!run.inputs.order.includes(source)) return false;
+    if (!run.inputs.unplugged.delete(source)) run.inputs.unplugged.add(source);
+    return true;
+  },
+  every(run, steps) {
+    if (steps < 0) return false;
+    run.settings = { ...run.settings, every: steps };
+    return true;
+  },
+  // Whether the sum over places is divided by the number of copies, as in the paper.
+  divide(run, divided) {
+    run.settings = { ...run.settings, divide: Boolean(divided) };
+    run.setDivisor();
+    return true;
+  },
+  // A push of some N for a fifth of a second.
+  push(run, newtons) {
+    run.push = newtons;
+    run.pushUntil = run.steps + 10;
+    return true;
+  },
+  // A pull that lasts until the next.
+  drag(run, newtons) {
+    run.push = newtons;
+    run.pushUntil = Infinity;
+    return true;
+  },
+};
