@@ -140,6 +140,8 @@ def test_the_page_starts_in_v1_unless_told_otherwise(files):
         (["nothing.npz"], 1, "no file"),
         (["mlp.npz", "--copies", "9"], 2, "at most 4 copies, got 9"),
         (["mlp.npz", "--seed", "-1"], 2, "seed must be"),
+        (["mlp.npz", "--max-steps", "100"], 2, "leave out --max-steps"),
+        (["mlp.npz", "--task", "gym:CartPole-v1"], 2, "not a task of kind 'gym': use v1, v0 or harder"),
     ],
 )
 def test_the_command_says_what_is_wrong_and_writes_nothing(files, capsys, arguments, code, message):

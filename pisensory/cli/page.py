@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     task = make_task(options, CartPoleSwingUp("v1"))
     if not isinstance(task, CartPoleSwingUp):
         raise InputError(f"a page shows the cart-pole, not a task of kind {task.kind!r}: use v1, v0 or harder")
+    if options.max_steps is not None:
+        raise InputError("a run on the page goes on for as long as one likes: leave out --max-steps")
     models: dict[str, tuple[Policy, np.ndarray]] = {}
     for path in options.models:
         model = _load(options, path)
