@@ -10,9 +10,9 @@ print(ps.evaluate(policy, result.params, task).mean)
 import sys
 
 from .cloning import CloneResult, clone
-from .errors import FileError, InputError, MissingExtraError, PisensoryError, TaskError
+from .errors import ExecutorError, FileError, InputError, MissingExtraError, PisensoryError, TaskError
 from .evaluate import Evaluation, evaluate, score_table
-from .executors import ProcessExecutor, SerialExecutor, rollout
+from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
 from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
@@ -27,7 +27,9 @@ __all__ = [
     "Agent",
     "CartPoleSwingUp",
     "CloneResult",
+    "DaskExecutor",
     "Evaluation",
+    "ExecutorError",
     "FileError",
     "GymTask",
     "InputError",

@@ -23,6 +23,10 @@ class TaskError(PisensoryError):
     """An environment, not ours, that failed in the middle of an episode."""
 
 
+class ExecutorError(PisensoryError):
+    """Workers, or a cluster of them, that failed for good."""
+
+
 class MissingExtraError(PisensoryError, ImportError):
     """A feature whose optional package is not installed."""
 

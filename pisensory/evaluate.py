@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .executors import Executor, rollout
+from .executors import ExecutorLike, rollout
 from .parameters import check_params
 from .policies import Policy
 from .tasks import Task
@@ -71,7 +71,7 @@ def evaluate(
     n_episodes: int = 1000,
     seed: Seed = 0,
     n_jobs: int = 1,
-    executor: Executor | None = None,
+    executor: ExecutorLike = None,
 ) -> Evaluation:
     """Score one parameter vector.
 
@@ -83,8 +83,8 @@ def evaluate(
         task: what to do, with its perturbation.
         n_episodes: how many episodes.
         seed: a whole number or several.
-        n_jobs: processes; -1 for one a core. Ignored if `executor` is given.
-        executor: where to run instead.
+        n_jobs: processes; -1 for one a core.
+        executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`.
 
     Raises:
         InputError: for a vector or a task that does not fit the policy, or impossible numbers.

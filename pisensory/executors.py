@@ -1,17 +1,19 @@
-"""Where the chunks of a population run: in this process, or in worker processes."""
+"""Where the chunks of a population run: in this process, in worker processes, on a Dask cluster, or anywhere
+else that maps a function over items.
+"""
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
+import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, Union
 
-from .errors import InputError
+from .errors import ExecutorError, InputError, import_extra
 from .parameters import check_population
 from .policies import Policy
 from .rollout import Rollout, join_chunks, make_chunks, run_chunk
@@ -21,26 +23,30 @@ from .tasks.base import Seed
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_log = logging.getLogger("pisensory")
+
 # One BLAS thread a worker: the matrices are small, and the workers already fill the cores.
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+_MAX_FAILURES = 3
+_DASK_TIMEOUT = 20  # seconds to reach a scheduler
 
 
 class Executor(Protocol):
-    """Anything that can map a function over items, keeping their order."""
+    """Anything that can map a function over items, keeping their order: `concurrent.futures.Executor`, say."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
         """Return function(item) for every item, in order."""
 
-    def close(self) -> None:
-        """Give back what the executor holds."""
+
+ExecutorLike = Union[str, Executor, None]
 
 
 class SerialExecutor:
     """Runs everything here, one item after the other."""
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Return function(item) for every item, in order."""
-        return [function(item) for item in items]
+        return map(function, items)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -49,8 +55,9 @@ class SerialExecutor:
 class ProcessExecutor:
     """Runs items in worker processes, each with one BLAS thread.
 
-    The workers start when first needed and end with `close`, or when their parent dies. As with all of
-    Python's multiprocessing, a script that uses them needs the line `if __name__ == "__main__":`.
+    The workers start when first needed and end with `close`, or when their parent dies. When one of them is
+    killed, all are started anew and what had not finished is run again. As with all of Python's
+    multiprocessing, a script that uses them needs the line `if __name__ == "__main__":`.
 
     Args:
         n_jobs: how many workers; -1 for one a core.
@@ -61,25 +68,102 @@ class ProcessExecutor:
 
     def __init__(self, n_jobs: int = -1) -> None:
         self.n_jobs = count_jobs(n_jobs)
-        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._pool: Any = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return function(item) for every item, in order."""
+        """Return function(item) for every item, in order.
+
+        Raises:
+            ExecutorError: if an item has cost three workers their lives.
+        """
+        from concurrent.futures.process import BrokenProcessPool
+
+        work = list(items)
+        results: dict[int, Result] = {}
+        failures: Counter[int] = Counter()
+        while len(results) < len(work):
+            unfinished = [number for number in range(len(work)) if number not in results]
+            # What may have killed a worker runs alone, so that another death is its own fault.
+            suspects = [number for number in unfinished if failures[number]]
+            try:
+                self._run(function, work, suspects[:1] or unfinished, results)
+            except BrokenProcessPool:
+                self.close()
+                dead = [number for number in unfinished if number not in results]
+                for number in suspects[:1] or dead[: self.n_jobs]:
+                    failures[number] += 1
+                    if failures[number] >= _MAX_FAILURES:
+                        raise ExecutorError(
+                            f"chunk {number} of {len(work)} has killed its worker {_MAX_FAILURES} times "
+                            "(out of memory?)"
+                        ) from None
+                _log.warning("a worker died; running %d of %d chunks again", len(dead), len(work))
+        return [results[number] for number in range(len(work))]
+
+    def _run(
+        self, function: Callable[[Item], Result], work: list[Item], numbers: list[int], results: dict[int, Result]
+    ) -> None:
+        """Run the items of these numbers, noting each result as it comes."""
         if self._pool is None:
             self._pool = _start_pool(self.n_jobs)
-        futures = [self._pool.submit(function, item) for item in items]
+        futures = {number: self._pool.submit(function, work[number]) for number in numbers}
         try:
-            return [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+            for number, future in futures.items():
+                results[number] = future.result()
+        finally:
+            for number, future in futures.items():
+                if not future.cancel() and future.done() and future.exception() is None:
+                    results[number] = future.result()
 
     def close(self) -> None:
         """End the workers."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+
+class DaskExecutor:
+    """Runs items on the workers of a Dask cluster (extra `dask`).
+
+    Dask itself runs again what a lost worker was doing, and gives work to workers that join late.
+
+    Args:
+        address: of the scheduler, such as "tcp://10.0.0.1:8786".
+
+    Raises:
+        MissingExtraError: if `distributed` is not installed.
+        ExecutorError: if there is no scheduler at the address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        distributed = import_extra("distributed", "dask")
+        try:
+            self._client = distributed.Client(address, timeout=_DASK_TIMEOUT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ExecutorError(f"there is no Dask scheduler at {address}: {error}") from None
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return function(item) for every item, in order.
+
+        Raises:
+            ExecutorError: if the scheduler goes away, or an item has killed several workers.
+        """
+        from concurrent.futures import CancelledError
+
+        futures = []
+        try:
+            futures = self._client.map(function, list(items), pure=False)
+            return list(self._client.gather(futures))
+        except (CancelledError, OSError, RuntimeError) as error:
+            raise ExecutorError(f"the Dask cluster at {self.address} failed: {type(error).__name__}: {error}") from None
+        finally:
+            for future in futures:
+                future.release()
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._client.close(timeout=2)
 
 
 def count_jobs(n_jobs: object) -> int:
@@ -91,10 +175,38 @@ def count_jobs(n_jobs: object) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_executor(n_jobs: int = 1) -> SerialExecutor | ProcessExecutor:
-    """Return the executor for `n_jobs` workers: this process for one, worker processes for more."""
+@contextmanager
+def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[Executor]:
+    """Give the executor that is asked for, and close it at the end if it was made here.
+
+    Args:
+        executor: "serial", "processes", "dask:ADDRESS", or an object with a `map` of its own; by `n_jobs` if None.
+        n_jobs: workers of "processes"; with None, one means this process.
+
+    Raises:
+        InputError: for anything else.
+    """
     n_jobs = count_jobs(n_jobs)
-    return SerialExecutor() if n_jobs == 1 else ProcessExecutor(n_jobs)
+    if executor is not None and not isinstance(executor, str):
+        if not hasattr(executor, "map"):
+            raise InputError(f"executor must have a method map(function, items), got {executor!r}")
+        yield executor
+        return
+    own = _make_executor(executor or ("serial" if n_jobs == 1 else "processes"), n_jobs)
+    try:
+        yield own
+    finally:
+        own.close()
+
+
+def _make_executor(name: str, n_jobs: int) -> SerialExecutor | ProcessExecutor | DaskExecutor:
+    if name == "serial":
+        return SerialExecutor()
+    if name == "processes":
+        return ProcessExecutor(n_jobs)
+    if name.startswith("dask:") and len(name) > len("dask:"):
+        return DaskExecutor(name[len("dask:") :])
+    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {name!r}")
 
 
 def rollout(
@@ -104,7 +216,7 @@ def rollout(
     n_episodes: int = 16,
     seed: Seed = 0,
     n_jobs: int = 1,
-    executor: Executor | None = None,
+    executor: ExecutorLike = None,
 ) -> Rollout:
     """Run every candidate of a population through the same episodes of a task.
 
@@ -116,8 +228,9 @@ def rollout(
         task: what to do.
         n_episodes: episodes a candidate.
         seed: a whole number or several; with an episode's number it decides everything random about it.
-        n_jobs: processes to run in; -1 for one a core. Ignored if `executor` is given.
-        executor: where to run instead; a ProcessExecutor kept open saves starting workers for every call.
+        n_jobs: processes to run in; -1 for one a core.
+        executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`,
+            such as a ProcessExecutor, which kept open saves starting workers for every call.
 
     Returns:
         The returns and lengths (candidate, episode).
@@ -127,16 +240,16 @@ def rollout(
             that are not finite, or impossible numbers.
     """
     chunks = make_chunks(policy, population, task, n_episodes, seed)
-    own = open_executor(min(count_jobs(n_jobs), len(chunks))) if executor is None else None
-    try:
-        results = list((own or executor).map(run_chunk, chunks))  # type: ignore[union-attr]
-    finally:
-        if own is not None:
-            own.close()
+    with open_executor(executor, min(count_jobs(n_jobs), len(chunks))) as opened:
+        results = list(opened.map(run_chunk, chunks))
     return join_chunks(chunks, results, len(check_population(population, policy.n_params)), n_episodes)
 
 
-def _start_pool(n_jobs: int) -> concurrent.futures.ProcessPoolExecutor:
+def _start_pool(n_jobs: int) -> Any:
+    # Here, and not above, since importing pisensory alone needs neither.
+    import concurrent.futures
+    import multiprocessing
+
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_start_worker)
     with _one_thread_each():
@@ -162,6 +275,8 @@ def _one_thread_each():  # type: ignore[no-untyped-def]
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and end with it."""
+    import multiprocessing
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

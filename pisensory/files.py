@@ -33,6 +33,7 @@ VERSION = 1
 _MAX_BYTES = 256 * 2**20
 _MAX_HEADER = 2**20
 _MAX_MEMBERS = 64
+_TEMPORARY = ".pisensory-tmp"
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     """
     path = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from error
     try:
@@ -63,6 +64,11 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file is a temporary one of `atomic_write`."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def _umask() -> int:

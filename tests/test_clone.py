@@ -65,6 +65,15 @@ def test_teacher_sees_the_inputs_in_order_and_the_student_shuffled():
     assert not np.array_equal(plain.observations, shuffled.observations)
 
 
+def test_teacher_gain_softens_the_labels(tmp_path):
+    for gain in (1.0, 0.25):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / str(gain), rounds=1, teacher_gain=gain, **SMALL)
+    (hard, soft) = (np.load(tmp_path / name / "episodes" / "block-000000.npz") for name in ("1.0", "0.25"))
+    np.testing.assert_allclose(np.arctanh(soft["labels"][0]), 0.25 * np.arctanh(hard["labels"][0]), atol=1e-5)
+    with pytest.raises(ps.InputError, match="teacher_gain is for policies"):
+        ps.clone(STUDENT, lambda inputs: inputs[:, :1], TASK, tmp_path / "f", teacher_gain=0.5, **SMALL)
+
+
 def test_functions_can_teach():
     vector = TEACHER[1]
 

@@ -19,7 +19,7 @@ from .options import POLICY_KINDS, Model, add_sizes, add_task, default_policy, g
 _SETTINGS = {
     "rounds": "rounds", "teacher_rounds": "teacher_rounds", "updates": "updates", "batch_size": "batch_size",
     "memory": "memory", "window": "window", "learning_rate": "learning_rate",
-    "action_noise": "action_noise", "seed": "seed", "dagger": "dagger",
+    "action_noise": "action_noise", "teacher_gain": "teacher_gain", "seed": "seed", "dagger": "dagger",
     "patience": "patience", "max_megabytes": "max_megabytes",
 }  # fmt: skip
 _EVOLVE_SIGMA0 = 0.02
@@ -53,6 +53,9 @@ def add(commands: Any) -> None:
     group.add_argument("--window", type=int, metavar="N", help="shortest sequence, in steps (default: 100)")
     group.add_argument("--learning-rate", type=float, metavar="R", help="at first; it falls (default: 0.001)")
     group.add_argument("--action-noise", type=float, metavar="S", help="on previous actions (default: 0.03)")
+    group.add_argument(
+        "--teacher-gain", type=float, metavar="G", help="soften the teacher: a factor before its tanh (default: 1)"
+    )
     group.add_argument("--patience", type=int, metavar="N", help="scores without a better one (default: 40)")
     group.add_argument("--max-megabytes", type=int, metavar="N", help="of episodes on disk (default: 1024)")
     group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")
@@ -62,6 +65,7 @@ def add(commands: Any) -> None:
     group.add_argument(
         "--evolve", type=int, metavar="N", help="then N generations of CMA-ES, in RUN_DIR/evolve (default: none)"
     )
+    group.add_argument("--executor", metavar="E", help="serial, processes or dask:ADDRESS (default: by --jobs)")
     group.add_argument(
         "--jobs", "-j", type=int, default=-1, metavar="N", help="worker processes, -1 for one a core (default: -1)"
     )
@@ -87,13 +91,14 @@ def run(options: argparse.Namespace) -> int:
         minutes=options.minutes,
         resume=options.resume,
         n_jobs=options.jobs,
+        executor=options.executor,
         progress=True,
     )
     students = {"student": Model(result.policy, result.params, task)}
     if options.evolve is not None:
         evolved = train(
             result.policy, task, folder / "evolve", generations=options.evolve, init=result.params,
-            sigma0=_EVOLVE_SIGMA0, resume=options.resume, n_jobs=options.jobs, progress=True,
+            sigma0=_EVOLVE_SIGMA0, resume=options.resume, n_jobs=options.jobs, executor=options.executor, progress=True,
         )  # fmt: skip
         students["student, evolved"] = Model(result.policy, evolved.params, task)
     print(f"{result.rounds} rounds, {result.updates:,} updates. The best student: {folder / BEST}\n")

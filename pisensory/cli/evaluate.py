@@ -22,6 +22,7 @@ def add(commands: Any) -> None:
     parser.add_argument("model", metavar="MODEL", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--episodes", "-e", type=int, default=1000, metavar="N", help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the episodes (default: 0)")
+    parser.add_argument("--executor", metavar="E", help="serial, processes or dask:ADDRESS (default: by --jobs)")
     parser.add_argument(
         "--jobs", "-j", type=int, default=1, metavar="N", help="worker processes, -1 for one a core (default: 1)"
     )
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Score the model and print a table, or JSON."""
     model = load_model(options)
     task = make_task(options, model.task)
-    result = evaluate(model.policy, model.params, task, options.episodes, options.seed, options.jobs)
+    result = evaluate(model.policy, model.params, task, options.episodes, options.seed, options.jobs, options.executor)
     if options.json:
         about = {"model": str(options.model), "policy": model.policy.config, "task": task.config}
         print(json.dumps({**about, "seed": options.seed, **result.as_dict()}))

@@ -47,6 +47,7 @@ def add(commands: Any) -> None:
     group.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes (default: no limit)")
     group.add_argument("--resume", action="store_true", help="go on with the run in RUN_DIR")
     group.add_argument("--tensorboard", action="store_true", help="write TensorBoard event files to RUN_DIR too")
+    group.add_argument("--executor", metavar="E", help="serial, processes or dask:ADDRESS (default: by --jobs)")
     group.add_argument(
         "--jobs", "-j", type=int, default=-1, metavar="N", help="worker processes, -1 for one a core (default: -1)"
     )
@@ -73,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
         minutes=options.minutes,
         resume=options.resume,
         n_jobs=options.jobs,
+        executor=options.executor,
         progress=True,
         tensorboard=options.tensorboard,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, InputError, check_int, check_positive
-from ..executors import Executor, open_executor, rollout
+from ..executors import Executor, ExecutorLike, open_executor, rollout
 from ..files import PathLike, make_folder, save_policy
 from ..parameters import check_params
 from ..policies import Policy
@@ -73,6 +73,7 @@ class Settings:
     learning_rate: float = 1e-3
     clip: float = 0.5
     action_noise: float = 0.03
+    teacher_gain: float = 1.0
     dagger: bool = False
     seed: int = 0
     eval_every: int = 5
@@ -88,7 +89,7 @@ class Settings:
             "n_eval_episodes", "max_megabytes",
         ):  # fmt: skip
             check_int(name, getattr(self, name), 1)
-        for name in ("learning_rate", "clip"):
+        for name in ("learning_rate", "clip", "teacher_gain"):
             check_positive(name, getattr(self, name))
         check_positive("action_noise", self.action_noise, allow_zero=True)
         check_seed(self.seed)
@@ -104,7 +105,7 @@ def clone(
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,
-    executor: Executor | None = None,
+    executor: ExecutorLike = None,
     progress: bool = False,
     **settings: Any,
 ) -> CloneResult:
@@ -126,14 +127,17 @@ def clone(
         init: the first vector (parameter,); random, uniform within 1/sqrt(inputs of a layer), if None.
         minutes: stop after this time, if the rounds are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
-        n_jobs: processes that score the student; -1 for one a core. Ignored if `executor` is given.
-        executor: where to score instead.
+        n_jobs: processes that score the student; -1 for one a core.
+        executor: where they are scored: "serial", "processes", "dask:ADDRESS", or an object with
+            `map(function, items)`.
         progress: show a progress bar.
         **settings: any of rounds (400), teacher_rounds (16), updates (25 a round), batch_size (64 episodes),
             memory (60 latest batches to choose from), window (100 steps, the shortest sequence),
             learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm), action_noise
-            (0.03), dagger (False), seed (0), eval_every (5 rounds), patience (40 scores without a better one
-            end the run), n_eval_episodes (256), max_megabytes (1024, of episodes on disk).
+            (0.03), teacher_gain (1, a factor on the teacher's outputs before their tanh; below one, a teacher
+            that steers by degrees and not by bangs, which is easier to copy), dagger (False), seed (0),
+            eval_every (5 rounds), patience (40 scores without a better one end the run), n_eval_episodes
+            (256), max_megabytes (1024, of episodes on disk).
 
     Returns:
         The best student.
@@ -152,14 +156,12 @@ def clone(
     if unknown:
         raise InputError(f"clone has no setting {sorted(unknown)[0]!r}")
     chosen = Settings(**{**settings, "teacher": name, "init": _name_initial(init, run_dir, resume)})
+    teacher = _soften(teacher, chosen.teacher_gain)
     initial = _random_vector(student, chosen.seed) if init is None else check_params(init, student.n_params)
-    own = open_executor(n_jobs) if executor is None else None
-    try:
-        run = _Run(student, teacher, task, chosen, initial, Path(run_dir), resume, own or executor)  # type: ignore[arg-type]
-        return run.train(minutes, progress)
-    finally:
-        if own is not None:
-            own.close()
+    with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
+        run = _Run(student, teacher, task, chosen, initial, Path(run_dir), resume, opened)
+        with run.lock:
+            return run.train(minutes, progress, signals)
 
 
 def _check_teacher(teacher: Teacher, task: Task) -> str:
@@ -174,6 +176,19 @@ def _check_teacher(teacher: Teacher, task: Task) -> str:
     vector = check_params(params, policy.n_params)
     described = json.dumps(policy.config, sort_keys=True).encode() + vector.tobytes()
     return "sha256:" + hashlib.sha256(described).hexdigest()[:16]
+
+
+def _soften(teacher: Teacher, gain: float) -> Teacher:
+    """Return the teacher with its last layer multiplied by `gain`."""
+    if gain == 1:
+        return teacher
+    if callable(teacher):
+        raise InputError(f"teacher_gain is for policies, and the teacher is a function: leave it out, got {gain}")
+    policy, params = teacher
+    softened = check_params(params, policy.n_params).copy()
+    for place, _ in list(policy.layout.values())[-2:]:  # weights and biases
+        softened[place] *= gain
+    return policy, softened
 
 
 def _name_initial(init: object, run_dir: PathLike, resume: bool) -> str:
@@ -210,8 +225,9 @@ class _Run:
         self.student, self.teacher, self.task, self.settings = student, teacher, task, settings
         self.executor = executor
         config = {"policy": student.config, "task": task.config, "training": dataclasses.asdict(settings)}
-        self.folder = records.open_run(run_dir, config, resume)
-        about = json.dumps([student.config, task.config, settings.teacher, settings.seed], sort_keys=True)
+        self.folder, self.lock = records.open_run(run_dir, config, resume)
+        teacher_name = [settings.teacher, settings.teacher_gain]
+        about = json.dumps([student.config, task.config, teacher_name, settings.seed], sort_keys=True)
         folder = make_folder(self.folder / _EPISODE_FOLDER)
         self.store = EpisodeStore(folder, about, settings.max_megabytes * 2**20)
         self.params = initial
@@ -225,31 +241,29 @@ class _Run:
         else:
             self._write()
 
-    def train(self, minutes: float | None, progress: bool) -> CloneResult:
+    def train(self, minutes: float | None, progress: bool, signals: StopSignals) -> CloneResult:
         deadline = np.inf if minutes is None else time.monotonic() + 60 * minutes
         metrics = records.Metrics(self.folder, self.round, COLUMNS)
         bar = Progress(self.settings.rounds, "round", self.round, progress)
         last_checkpoint = time.monotonic()
-        signals = StopSignals()
         try:
-            with signals:
-                while self.round < self.settings.rounds and self.stale < self.settings.patience:
-                    before = self._snapshot()
-                    try:
-                        with signals.interruptible():
-                            row = self._learn()
-                    except Stopped:
-                        self._restore_snapshot(before)
-                        break
-                    metrics.write(row)
-                    bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
-                    over = time.monotonic() > deadline
-                    if over or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
-                        self._write()
-                        last_checkpoint = time.monotonic()
-                    if over:
-                        break
-                self._write()
+            while self.round < self.settings.rounds and self.stale < self.settings.patience:
+                before = self._snapshot()
+                try:
+                    with signals.interruptible():
+                        row = self._learn()
+                except Stopped:
+                    self._restore_snapshot(before)
+                    break
+                metrics.write(row)
+                bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
+                over = time.monotonic() > deadline
+                if over or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
+                    self._write()
+                    last_checkpoint = time.monotonic()
+                if over:
+                    break
+            self._write()
         finally:
             bar.close()
             metrics.close()

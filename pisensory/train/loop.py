@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, check_int, check_positive, import_extra
-from ..executors import Executor, open_executor, rollout
+from ..errors import ExecutorError, FileError, InputError, TaskError, check_int, check_positive, import_extra
+from ..executors import Executor, ExecutorLike, open_executor, rollout
 from ..files import PathLike, save_policy
 from ..parameters import check_params
 from ..policies import Policy
@@ -29,6 +29,7 @@ _SAMPLES, _EPISODES = range(2)
 # The held-out episodes are the same for every run, so that their scores compare.
 HELD_OUT_SEED = (2021,)
 _CHECKPOINT_SECONDS = 20.0
+_HOW_TO_RESUME = "resume with the same settings and --resume (resume=True)"
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -109,7 +110,7 @@ def train(
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,
-    executor: Executor | None = None,
+    executor: ExecutorLike = None,
     progress: bool = False,
     tensorboard: bool = False,
 ) -> TrainResult:
@@ -134,8 +135,8 @@ def train(
         n_eval_episodes: held-out episodes.
         minutes: stop after this time, if the generations are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
-        n_jobs: processes; -1 for one a core. Ignored if `executor` is given.
-        executor: where to run instead.
+        n_jobs: processes; -1 for one a core.
+        executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`.
         progress: show a progress bar.
         tensorboard: write TensorBoard event files to the run folder as well.
 
@@ -157,13 +158,10 @@ def train(
     settings = Settings(population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max)
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
-    own = open_executor(n_jobs) if executor is None else None
-    run = _Run(policy, task, settings, initial, Path(run_dir), resume, own or executor)  # type: ignore[arg-type]
-    try:
-        return run.train(generations, minutes, progress, tensorboard)
-    finally:
-        if own is not None:
-            own.close()
+    with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
+        run = _Run(policy, task, settings, initial, Path(run_dir), resume, opened)
+        with run.lock:
+            return run.train(generations, minutes, progress, tensorboard, signals)
 
 
 def _name_initial(initial: np.ndarray, run_dir: PathLike, as_before: bool) -> str:
@@ -188,7 +186,7 @@ class _Run:
     ) -> None:
         self.policy, self.task, self.settings, self.executor = policy, task, settings, executor
         config = {"policy": policy.config, "task": task.config, "training": dataclasses.asdict(settings)}
-        self.folder = records.open_run(run_dir, config, resume)
+        self.folder, self.lock = records.open_run(run_dir, config, resume)
         self.optimizer = Optimizer(
             initial, settings.sigma0, settings.population_size, (settings.seed, _SAMPLES), settings.sigma_max
         )
@@ -218,35 +216,38 @@ class _Run:
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} is damaged: {error}") from None
 
-    def train(self, generations: int, minutes: float | None, progress: bool, tensorboard: bool) -> TrainResult:
+    def train(
+        self, generations: int, minutes: float | None, progress: bool, tensorboard: bool, signals: StopSignals
+    ) -> TrainResult:
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         metrics = records.Metrics(self.folder, self.generation)
         board = _Board(self.folder, self.generation) if tensorboard else None
-        bar = Progress(generations, "generation", self.generation, progress)
+        bar = Progress(None if minutes else generations, "generation", self.generation, progress)
         last_checkpoint = time.monotonic()
-        signals = StopSignals()
         state = self._state()
         try:
-            with signals:
-                while self.generation < generations:
-                    try:
-                        with signals.interruptible():
-                            evaluated = self._evaluate_population()
-                    except Stopped:
-                        break
-                    row = self._finish_generation(*evaluated)
-                    metrics.write(row)
-                    if board is not None:
-                        board.write(row)
-                    bar.update(mean=_short(row["mean"]), max=_short(row["max"]), held_out=_short(self.best_score))
-                    state = self._state()
-                    over = deadline is not None and time.monotonic() > deadline
-                    if over or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
-                        self._write(state)
-                        last_checkpoint = time.monotonic()
-                    if over:
-                        break
-                self._write(state)
+            while self.generation < generations:
+                try:
+                    with signals.interruptible():
+                        evaluated = self._evaluate_population()
+                except Stopped:
+                    break
+                row = self._finish_generation(*evaluated)
+                metrics.write(row)
+                if board is not None:
+                    board.write(row)
+                bar.update(mean=_short(row["mean"]), max=_short(row["max"]), held_out=_short(self.best_score))
+                state = self._state()
+                over = deadline is not None and time.monotonic() > deadline
+                if over or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
+                    self._write(state)
+                    last_checkpoint = time.monotonic()
+                if over:
+                    break
+            self._write(state)
+        except (ExecutorError, TaskError) as error:
+            self._write(state)
+            raise type(error)(f"{error}; a checkpoint is in {self.folder}: {_HOW_TO_RESUME}") from error
         finally:
             bar.close()
             metrics.close()
@@ -255,7 +256,7 @@ class _Run:
         if signals.received is not None:
             raise TrainingInterrupted(
                 f"stopped by {signal.Signals(signals.received).name} after generation {self.generation}; "
-                f"a checkpoint is in {self.folder}: resume with the same settings and --resume (resume=True)",
+                f"a checkpoint is in {self.folder}: {_HOW_TO_RESUME}",
                 signals.received,
             )
         return TrainResult(

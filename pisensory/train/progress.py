@@ -13,13 +13,13 @@ class Progress:
     """A progress bar on standard error.
 
     Args:
-        total: steps in all.
+        total: steps in all; None if a clock decides.
         unit: what a step is called.
         done: steps done before.
         enabled: whether to show anything.
     """
 
-    def __init__(self, total: int, unit: str, done: int = 0, enabled: bool = True) -> None:
+    def __init__(self, total: int | None, unit: str, done: int = 0, enabled: bool = True) -> None:
         self.total, self.unit, self.done = total, unit, done
         self._enabled = enabled
         self._bar: Any = None
@@ -42,7 +42,8 @@ class Progress:
         elif time.monotonic() - self._last_line > _LINE_EVERY:
             self._last_line = time.monotonic()
             shown = ", ".join(f"{name}={value}" for name, value in values.items())
-            print(f"{self.unit} {self.done}/{self.total}: {shown}", file=sys.stderr, flush=True)
+            of = "" if self.total is None else f"/{self.total}"
+            print(f"{self.unit} {self.done}{of}: {shown}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the bar's line."""

@@ -14,12 +14,18 @@ from typing import Any
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there, two trainers in one folder are the user's business
+    fcntl = None  # type: ignore[assignment]
+
 from ..errors import FileError, InputError
 from ..files import (
     VERSION,
     PathLike,
     atomic_write,
     header_array,
+    is_temporary,
     make_folder,
     read_header,
     read_json,
@@ -36,31 +42,65 @@ COLUMNS = (
     "generation", "env_steps", "mean", "max", "max_overall", "held_out", "sigma", "param_mean", "param_std",
     "not_finite", "seconds", "rollout_seconds", "steps_per_second", "elapsed",
 )  # fmt: skip
+LOCK = ".lock"
 _CONFIG_FORMAT = "pisensory-run"
 _CHECKPOINT_FORMAT = "pisensory-checkpoint"
 _MAX_METRICS = 256 * 2**20
 
 
-def open_run(run_dir: PathLike, config: Mapping[str, Any], resume: bool) -> Path:
-    """Create a run folder for `config`, or check that the one there can be resumed with it.
+class RunLock:
+    """Keeps a run folder to one process: a lock of the operating system's, which dies with its owner.
+
+    Args:
+        folder: of the run.
 
     Raises:
-        FileError: if the folder cannot be created or read, is not a run, or already is one and `resume` is
-            not asked for.
+        FileError: if another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._file = open(folder / LOCK, "a")  # noqa: SIM115 (closed by __exit__)
+        except OSError as error:
+            raise FileError(f"cannot write {folder / LOCK}: {error.strerror or error}") from error
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self._file.close()
+                raise FileError(f"another process is training in {folder}: wait for it, or stop it") from None
+
+    def __enter__(self) -> RunLock:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.close()
+
+
+def open_run(run_dir: PathLike, config: Mapping[str, Any], resume: bool) -> tuple[Path, RunLock]:
+    """Create a run folder for `config`, or check that the one there can be resumed with it; lock it.
+
+    Raises:
+        FileError: if the folder cannot be created or read, is not a run, already is one and `resume` is not
+            asked for, or is in use.
         InputError: if it was trained with other settings; the message shows which.
     """
     folder = Path(run_dir)
-    exists = folder.is_dir() and any(folder.iterdir())
+    exists = folder.is_dir() and any(path.name != LOCK and not is_temporary(path) for path in folder.iterdir())
     if exists and not (folder / CONFIG).exists():
         raise FileError(f"{folder} exists and is not a run of pisensory: choose another folder, or empty it")
     if exists and not resume:
         raise FileError(f"{folder} already holds a run: resume it (--resume), or choose another folder")
     if exists:
         _refuse_differences(folder, read_config(folder), config)
-        return folder
+        lock = RunLock(folder)
+        for path in filter(is_temporary, folder.iterdir()):  # of a process that was killed while it wrote
+            path.unlink()
+        return folder, lock
     make_folder(folder)
+    lock = RunLock(folder)
     write_json(folder / CONFIG, {"format": _CONFIG_FORMAT, "version": VERSION, **config})
-    return folder
+    return folder, lock
 
 
 def read_config(run_dir: PathLike) -> dict[str, Any]:
