@@ -17,7 +17,7 @@ from .files import load_params, load_policy, save_policy
 from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
-from .tasks import CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
 from .tasks.gym_env import register_envs
 from .train import TrainingInterrupted, TrainResult, train
 
@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "AntTask",
     "CartPoleSwingUp",
     "CloneResult",
     "DaskExecutor",

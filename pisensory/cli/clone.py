@@ -20,7 +20,8 @@ _SETTINGS = {
     "rounds": "rounds", "teacher_rounds": "teacher_rounds", "updates": "updates", "batch_size": "batch_size",
     "memory": "memory", "window": "window", "learning_rate": "learning_rate",
     "action_noise": "action_noise", "teacher_gain": "teacher_gain", "seed": "seed", "dagger": "dagger",
-    "patience": "patience", "max_megabytes": "max_megabytes",
+    "patience": "patience", "max_megabytes": "max_megabytes", "eval_every": "eval_every",
+    "n_eval_episodes": "eval_episodes",
 }  # fmt: skip
 _EVOLVE_SIGMA0 = 0.02
 
@@ -56,6 +57,8 @@ def add(commands: Any) -> None:
     group.add_argument(
         "--teacher-gain", type=float, metavar="G", help="soften the teacher: a factor before its tanh (default: 1)"
     )
+    group.add_argument("--eval-every", type=int, metavar="N", help="rounds between held-out scores (default: 5)")
+    group.add_argument("--eval-episodes", type=int, metavar="N", help="held-out episodes (default: 256)")
     group.add_argument("--patience", type=int, metavar="N", help="scores without a better one (default: 40)")
     group.add_argument("--max-megabytes", type=int, metavar="N", help="of episodes on disk (default: 1024)")
     group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")

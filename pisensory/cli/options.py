@@ -17,7 +17,7 @@ from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
 from ..policies import InvariantPolicy, MLPPolicy, Policy
-from ..tasks import CartPoleSwingUp, GymTask, Task, task_from_config
+from ..tasks import AntTask, CartPoleSwingUp, GymTask, Task, task_from_config
 from ..train.records import BEST, CONFIG
 
 POLICY_KINDS = ("linear", "mlp", "invariant")
@@ -43,7 +43,7 @@ def add_task(parser: argparse.ArgumentParser, default: str) -> None:
     group.add_argument(
         "--task",
         metavar="TASK",
-        help=f"harder, v0 or v1; gym:ID or gymnasium:ID of an environment (default: {default})",
+        help=f"harder, v0 or v1; ant; gym:ID or gymnasium:ID of an environment (default: {default})",
     )
     group.add_argument("--max-steps", type=int, metavar="N", help="longest episode (default: that of the task)")
     group.add_argument(
@@ -93,6 +93,8 @@ def make_task(options: argparse.Namespace, base: Task) -> Task:
         library, env = name.split(":", 1)
         if not isinstance(base, GymTask) or (base.library, base.env) != (library, env):
             base = GymTask(env, library)
+    elif name == AntTask.kind:
+        base = base if isinstance(base, AntTask) else AntTask()
     elif name is not None:
         base = (
             CartPoleSwingUp(name) if not isinstance(base, CartPoleSwingUp) else dataclasses.replace(base, version=name)

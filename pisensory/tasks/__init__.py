@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InputError
+from .ant import AntTask
 from .base import Task, TaskRun
 from .cartpole import CartPoleSwingUp
 from .gym_task import GymTask
 from .gym_wrappers import perturb_env
 from .perturbation import Perturbation
 
-__all__ = ["TASKS", "CartPoleSwingUp", "GymTask", "Perturbation", "Task", "TaskRun", "perturb_env", "task_from_config"]
+__all__ = [
+    "TASKS",
+    "AntTask",
+    "CartPoleSwingUp",
+    "GymTask",
+    "Perturbation",
+    "Task",
+    "TaskRun",
+    "perturb_env",
+    "task_from_config",
+]
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, GymTask)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, GymTask, AntTask)}
 
 
 def task_from_config(config: Any) -> Task:

@@ -99,6 +99,11 @@ class Task(ABC):
         """The same task with nothing done to its inputs."""
         return self
 
+    @property
+    def for_training(self) -> Task:
+        """The same task with the reward that populations are trained on, where that is another."""
+        return self
+
     @abstractmethod
     def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
         """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""

@@ -104,6 +104,10 @@ class GymTask(Task):
             except (library.error.Error, ImportError, TypeError) as error:
                 raise InputError(f"{self.library} cannot make the environment {self.env!r}: {error}") from error
 
+    def reward(self, env: Any, reward: float) -> float:
+        """Return what the step just taken by `env`, rewarded by it with `reward`, is worth."""
+        return reward
+
     def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
         """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""
         run = GymRun(self, seed, episodes, _Lease(self, episodes.size))
@@ -130,7 +134,7 @@ class _Lease:
     """Environments in use, to be given back when the last one who uses them is gone."""
 
     def __init__(self, task: GymTask, n_envs: int) -> None:
-        self._key = (task.env, task.library, json.dumps(task.kwargs, sort_keys=True, default=repr))
+        self._key = (task.kind, task.env, task.library, json.dumps(task.kwargs, sort_keys=True, default=repr))
         idle = _idle.setdefault(self._key, [])
         self.envs = [idle.pop() if idle else task.make_env() for _ in range(n_envs)]
 
@@ -204,7 +208,8 @@ class GymRun(TaskRun):
                 action = _to_action(env.action_space, actions[place[0], :, place[1]])
                 observation, reward, terminated, truncated, _ = env.step(action)
                 self._note(place, observation)
-            rewards[place], over[place] = reward, terminated or truncated
+                rewards[place] = self.task.reward(env, float(reward))
+            over[place] = terminated or truncated
         return rewards, over
 
     def _blame(self, place: tuple[int, int]) -> _Blame:

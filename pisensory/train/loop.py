@@ -270,7 +270,8 @@ class _Run:
         population = self.optimizer.ask(self.generation)
         rollout_start = time.monotonic()
         seed = (self.settings.seed, _EPISODES, self.generation)
-        result = rollout(self.policy, population, self.task, self.settings.n_episodes, seed, executor=self.executor)
+        task = self.task.for_training
+        result = rollout(self.policy, population, task, self.settings.n_episodes, seed, executor=self.executor)
         return start, time.monotonic() - rollout_start, result
 
     def _finish_generation(self, start: float, rollout_seconds: float, result: Rollout) -> dict[str, Any]:
