@@ -79,7 +79,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Clone, evolve if asked, and print the scores of teacher and student."""
     folder = Path(options.run_dir)
-    teacher = load_file(options.teacher)
+    teacher = load_file(options.teacher, options.task)
     old = read_config(folder) if options.resume and (folder / CONFIG).exists() else None
     task = make_task(options, teacher.task if old is None else task_from_config(old["task"]))
     student = default_policy(options.student, task) if old is None else policy_from_config(old["policy"])

@@ -105,10 +105,17 @@ def make_task(options: argparse.Namespace, base: Task) -> Task:
 
 
 def default_policy(kind: str, task: Task) -> Policy:
-    """Return the policy of this kind, as on the command line, in its default sizes for the task."""
+    """Return the policy of this kind, as on the command line, in its default sizes for the task.
+
+    They are the published ones for the cart-pole and the Ant, and those of the cart-pole for all others.
+    """
+    ant = isinstance(task, AntTask)
+    if kind == "invariant" and ant:
+        return InvariantPolicy(task.n_actions, n_embeddings=32, head_sizes=(32,), bias=True, scale=True)
     if kind == "invariant":
         return InvariantPolicy(task.n_actions)
-    return MLPPolicy(task.n_features, task.n_actions, () if kind == "linear" else (16,))
+    hidden_sizes = () if kind == "linear" else (32, 32) if ant else (16,)
+    return MLPPolicy(task.n_features, task.n_actions, hidden_sizes)
 
 
 def make_policy(options: argparse.Namespace, base: Policy) -> Policy:
@@ -140,7 +147,8 @@ def load_model(options: argparse.Namespace) -> Model:
         path = path / BEST
     if "header" not in read_npz(path):
         params = load_params(path)
-        return Model(_policy_of_vector(options, params), params, CartPoleSwingUp())
+        task = make_task(options, CartPoleSwingUp())
+        return Model(_policy_of_vector(options, params, task), params, task.plain)
     policy, params, about = load_policy_about(path)
     others = [name for name in (*_SIZES, "policy") if name != "gain" and getattr(options, name) is not None]
     if others:
@@ -153,15 +161,14 @@ def load_model(options: argparse.Namespace) -> Model:
     return Model(make_policy(options, policy), params, task.plain)
 
 
-def load_file(path: str) -> Model:
-    """Return what `path` stands for, with nothing more said about it; as `load_model`."""
-    names = ("policy", "task", "max_steps", *_PERTURBATION.values(), *_SIZES)
-    return load_model(argparse.Namespace(model=path, **dict.fromkeys(names)))
+def load_file(path: str, task: str | None = None) -> Model:
+    """Return what `path` stands for, with no more said about it than the `task` of a bare vector; as `load_model`."""
+    names = ("policy", "max_steps", *_PERTURBATION.values(), *_SIZES)
+    return load_model(argparse.Namespace(model=path, task=task, **dict.fromkeys(names)))
 
 
-def _policy_of_vector(options: argparse.Namespace, params: np.ndarray) -> Policy:
+def _policy_of_vector(options: argparse.Namespace, params: np.ndarray, task: Task) -> Policy:
     """Return the network a bare vector is for: the one asked for, or the default one of its length."""
-    task = make_task(options, CartPoleSwingUp())
     kinds = POLICY_KINDS if options.policy is None else (options.policy,)
     if options.policy is None and any(getattr(options, name) is not None for name in _SIZES if name != "gain"):
         raise InputError("sizes need a kind to belong to: say which with --policy")

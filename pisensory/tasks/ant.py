@@ -76,14 +76,17 @@ class AntTask(GymTask):
 def _no_output():  # type: ignore[no-untyped-def]
     """Keep off the screen what the engine, which is not Python's, prints on its way up."""
     sys.stdout.flush()
-    before = os.dup(1)
+    sys.stderr.flush()
+    before = {stream: os.dup(stream) for stream in (1, 2)}
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 1)
+        for stream in before:
+            os.dup2(nowhere, stream)
         yield
     finally:
         with contextlib.suppress(OSError, TypeError):
             ctypes.CDLL(None).fflush(None)  # what C has printed into a buffer would come out later
-        os.dup2(before, 1)
-        os.close(before)
+        for stream, was in before.items():
+            os.dup2(was, stream)
+            os.close(was)
         os.close(nowhere)
