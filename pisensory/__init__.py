@@ -10,7 +10,7 @@ print(ps.evaluate(policy, result.params, task).mean)
 import sys
 
 from .cloning import CloneResult, clone
-from .errors import ExecutorError, FileError, InputError, MissingExtraError, PisensoryError, TaskError
+from .errors import DivergedError, ExecutorError, FileError, InputError, MissingExtraError, PisensoryError, TaskError
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
@@ -29,6 +29,7 @@ __all__ = [
     "CartPoleSwingUp",
     "CloneResult",
     "DaskExecutor",
+    "DivergedError",
     "Evaluation",
     "ExecutorError",
     "FileError",

@@ -27,6 +27,10 @@ class ExecutorError(PisensoryError):
     """Workers, or a cluster of them, that failed for good."""
 
 
+class DivergedError(PisensoryError):
+    """A search whose parameters have grown without bound."""
+
+
 class MissingExtraError(PisensoryError, ImportError):
     """A feature whose optional package is not installed."""
 

@@ -61,15 +61,16 @@ def test_resumed_run_ends_as_one_that_never_stopped(tmp_path):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
+@pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize(("n_params", "population_size"), [(5, 8), (40, 16), (310, 24)])
-def test_optimizer_state_is_complete(n_params, population_size):
+def test_optimizer_state_is_complete(n_params, population_size, diagonal):
     def scores(population):
         return -((population - 1) ** 2 * np.linspace(1, 100, n_params)).sum(axis=1)
 
-    whole = Optimizer(np.zeros(n_params), 0.1, population_size, (1,))
+    whole = Optimizer(np.zeros(n_params), 0.1, population_size, (1,), diagonal=diagonal)
     for generation in range(12):
         whole.tell(scores(whole.ask(generation)))
-    part = Optimizer(np.ones(n_params), 3.0, population_size, (1,))
+    part = Optimizer(np.ones(n_params), 3.0, population_size, (1,), diagonal=diagonal)
     part.restore({name: np.array(value, order="K") for name, value in whole.state().items()})
     for generation in range(12, 24):
         population = whole.ask(generation)

@@ -106,5 +106,12 @@ def run(options: argparse.Namespace) -> int:
         students["student, evolved"] = Model(result.policy, evolved.params, task)
     print(f"{result.rounds} rounds, {result.updates:,} updates. The best student: {folder / BEST}\n")
     models = {"teacher": teacher._replace(task=task.plain), **students}
-    print(score_table({name: evaluate(model.policy, model.params, model.task) for name, model in models.items()}))
+    print(
+        score_table(
+            {
+                name: evaluate(model.policy, model.params, model.task, task.score_episodes, n_jobs=options.jobs)
+                for name, model in models.items()
+            }
+        )
+    )
     return 0

@@ -18,7 +18,7 @@ from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, m
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
 _SETTINGS = {
     "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "sigma_max": "sigma_max",
-    "seed": "seed", "eval_every": "eval_every",
+    "diagonal": "diagonal", "seed": "seed", "eval_every": "eval_every", "n_eval_episodes": "eval_episodes",
 }  # fmt: skip
 
 
@@ -39,10 +39,14 @@ def add(commands: Any) -> None:
     group.add_argument("--population-size", "-p", type=int, metavar="N", help="candidates (default: 256)")
     group.add_argument("--sigma0", type=float, metavar="S", help="first standard deviation (default: 0.1)")
     group.add_argument("--sigma-max", type=float, metavar="S", help="largest step size (default: no bound)")
+    group.add_argument(
+        "--diagonal", action="store_true", default=None, help="learn variances, no covariances: for many parameters"
+    )
     group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")
     group.add_argument(
         "--eval-every", type=int, metavar="N", help="generations between scores on held-out episodes (default: 10)"
     )
+    group.add_argument("--eval-episodes", type=int, metavar="N", help="held-out episodes (default: 256)")
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
     group.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes (default: no limit)")
     group.add_argument("--resume", action="store_true", help="go on with the run in RUN_DIR")
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         progress=True,
         tensorboard=options.tensorboard,
     )
-    _print_result(result, task)
+    _print_result(result, task, options.jobs)
     return 0
 
 
@@ -86,7 +90,7 @@ def _kind(policy: Policy) -> str:
     return "linear" if getattr(policy, "hidden_sizes", None) == () else policy.kind
 
 
-def _print_result(result: TrainResult, task: Any) -> None:
+def _print_result(result: TrainResult, task: Any, n_jobs: int) -> None:
     print(
         f"{result.generations} generations, {result.env_steps:,} environment steps. The best mean scored "
         f"{result.score:.1f} on held-out episodes: {result.run_dir / BEST}\n"
@@ -95,8 +99,9 @@ def _print_result(result: TrainResult, task: Any) -> None:
         "inputs in order": dataclasses.replace(task.perturbation, shuffle=False),
         "inputs shuffled": dataclasses.replace(task.perturbation, shuffle=True),
     }
-    print(score_table({name: _score(result, task, perturbation) for name, perturbation in perturbations.items()}))
+    print(score_table({name: _score(result, task, changed, n_jobs) for name, changed in perturbations.items()}))
 
 
-def _score(result: TrainResult, task: Any, perturbation: Perturbation) -> Any:
-    return evaluate(result.policy, result.params, dataclasses.replace(task, perturbation=perturbation))
+def _score(result: TrainResult, task: Any, perturbation: Perturbation, n_jobs: int) -> Any:
+    changed = dataclasses.replace(task, perturbation=perturbation)
+    return evaluate(result.policy, result.params, changed, task.score_episodes, n_jobs=n_jobs)

@@ -82,12 +82,14 @@ class Task(ABC):
         n_actions: actions, each in [-1, 1].
         max_steps: the length at which an episode ends by itself.
         chunk_episodes: how many episodes are best stepped at once in one process.
+        score_episodes: how many make up the scores that commands print at their end.
     """
 
     kind: ClassVar[str]
     n_actions: int
     max_steps: int
     chunk_episodes: ClassVar[int] = 768  # what keeps the cart-pole's buffers within a core's cache
+    score_episodes: ClassVar[int] = 1000
 
     @property
     @abstractmethod

@@ -53,6 +53,7 @@ class GymTask(Task):
     kind: ClassVar[str] = "gym"
     # Stepping environments is Python's work, one after the other: nothing is won by more at once.
     chunk_episodes: ClassVar[int] = 16
+    score_episodes: ClassVar[int] = 100
 
     def __post_init__(self) -> None:
         if self.library not in LIBRARIES:

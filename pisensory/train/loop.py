@@ -20,7 +20,7 @@ from ..rollout import Rollout, check_fit
 from ..tasks import Task
 from ..tasks.base import check_seed
 from . import records
-from .optimizer import Optimizer
+from .optimizer import LARGEST_SIGMA, SMALLEST_SIGMA, Optimizer
 from .progress import Progress
 from .signals import Stopped, StopSignals
 
@@ -79,6 +79,7 @@ class Settings:
     n_eval_episodes: int = 256
     init: str = "zeros"
     sigma_max: float | None = None
+    diagonal: bool = False
 
     def __post_init__(self) -> None:
         for name, minimum in (
@@ -86,10 +87,16 @@ class Settings:
         ):  # fmt: skip
             check_int(name, getattr(self, name), minimum)
         check_positive("sigma0", self.sigma0)
+        if not SMALLEST_SIGMA <= self.sigma0 <= LARGEST_SIGMA:
+            raise InputError(f"sigma0 must be from {SMALLEST_SIGMA} to {LARGEST_SIGMA}, got {self.sigma0}")
         if self.sigma_max is not None:
             check_positive("sigma_max", self.sigma_max)
-            if self.sigma_max < self.sigma0:
-                raise InputError(f"sigma_max must be at least sigma0 = {self.sigma0}, got {self.sigma_max}")
+            if not self.sigma0 <= self.sigma_max <= LARGEST_SIGMA:
+                raise InputError(
+                    f"sigma_max must be from sigma0 = {self.sigma0} to {LARGEST_SIGMA}, got {self.sigma_max}"
+                )
+        if not isinstance(self.diagonal, bool):
+            raise InputError(f"diagonal must be True or False, got {self.diagonal!r}")
         check_seed(self.seed)
 
 
@@ -103,6 +110,7 @@ def train(
     n_episodes: int = 16,
     sigma0: float = 0.1,
     sigma_max: float | None = None,
+    diagonal: bool = False,
     seed: int = 0,
     init: object = None,
     eval_every: int = 10,
@@ -128,7 +136,8 @@ def train(
         population_size: candidates a generation.
         n_episodes: episodes a candidate.
         sigma0: the first standard deviation of the parameters.
-        sigma_max: the largest step size; no bound if None.
+        sigma_max: the largest step size; 1e12 if None.
+        diagonal: whether to learn variances alone, and no covariances: faster, for many parameters.
         seed: of samples and episodes.
         init: the first mean (parameter,); zeros if None. A resumed run needs none.
         eval_every: generations between held-out scores.
@@ -155,7 +164,9 @@ def train(
     check_fit(policy, task)
     initial = np.zeros(policy.n_params) if init is None else check_params(init, policy.n_params)
     name = _name_initial(initial, run_dir, resume and init is None)
-    settings = Settings(population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max)
+    settings = Settings(
+        population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max, diagonal
+    )
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
     with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
@@ -188,8 +199,9 @@ class _Run:
         config = {"policy": policy.config, "task": task.config, "training": dataclasses.asdict(settings)}
         self.folder, self.lock = records.open_run(run_dir, config, resume)
         self.optimizer = Optimizer(
-            initial, settings.sigma0, settings.population_size, (settings.seed, _SAMPLES), settings.sigma_max
-        )
+            initial, settings.sigma0, settings.population_size, (settings.seed, _SAMPLES), settings.sigma_max,
+            settings.diagonal,
+        )  # fmt: skip
         self.generation = 0
         self.env_steps = 0
         self.elapsed = 0.0

@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import DivergedError, InputError
+
+# Step sizes are kept between these: beyond them pycma's arithmetic, which squares them, comes to an end.
+SMALLEST_SIGMA, LARGEST_SIGMA = 1e-12, 1e12
+_FAR = 1e100
 
 # What pycma carries from one generation to the next, by the object that holds it.
 _STATE = {
@@ -38,6 +42,9 @@ class Optimizer:
         seed: of the samples.
         sigma_max: the largest step size. A network whose units are all saturated acts the same at any scale,
             and without a bound its step size runs away.
+        diagonal: whether to learn variances alone, and no covariances: linear, not quadratic, in the
+            parameters (Ros and Hansen, "A Simple Modification in CMA-ES Achieving Linear Time and Space
+            Complexity", 2008).
     """
 
     def __init__(
@@ -47,13 +54,14 @@ class Optimizer:
         population_size: int,
         seed: tuple[int, ...],
         sigma_max: float | None = None,
+        diagonal: bool = False,
     ) -> None:
         self._seed = seed
-        self._sigma_max = np.inf if sigma_max is None else sigma_max
+        self._sigma_max = LARGEST_SIGMA if sigma_max is None else sigma_max
         self._generator = np.random.default_rng(0)
-        self._strategy = self._make_strategy(initial, sigma0, population_size)
+        self._strategy = self._make_strategy(initial, sigma0, population_size, diagonal)
 
-    def _make_strategy(self, initial: np.ndarray, sigma0: float, population_size: int) -> Any:
+    def _make_strategy(self, initial: np.ndarray, sigma0: float, population_size: int, diagonal: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cma warns when matplotlib is missing
             import cma
@@ -64,6 +72,7 @@ class Optimizer:
             "verbose": -9,
             "verb_log": 0,
             "verb_disp": 0,
+            "CMA_diagonal": diagonal,
             # The eigendecomposition costs O(n^3). The covariance changes by less than 1 % in the meantime.
             "updatecovwait": max(1, len(initial) // 100),
         }
@@ -96,11 +105,20 @@ class Optimizer:
 
         Returns:
             how many scores were not finite.
+
+        Raises:
+            DivergedError: if the parameters have grown beyond 1e100.
         """
         finite = np.isfinite(scores)
         worst = scores[finite].min() - 1.0 if finite.any() else 0.0
-        self._strategy.tell(self._population, list(-np.where(finite, scores, worst)))
-        self._strategy.sigma = min(self._strategy.sigma, self._sigma_max)
+        with np.errstate(all="ignore"):
+            self._strategy.tell(self._population, list(-np.where(finite, scores, worst)))
+        self._strategy.sigma = min(max(self._strategy.sigma, SMALLEST_SIGMA), self._sigma_max)
+        if not (np.abs(self._strategy.mean) < _FAR).all():
+            raise DivergedError(
+                f"the search has run off: its parameters are as large as {np.abs(self._strategy.mean).max():.0e}; "
+                "bound its step size with sigma_max (--sigma-max)"
+            )
         return int((~finite).sum())
 
     def state(self) -> dict[str, np.ndarray]:
