@@ -29,8 +29,11 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 FORMAT = "pisensory-policy"
 VERSION = 1
-# The largest array read from a file: the covariance of 5,000 parameters, say.
-_MAX_BYTES = 256 * 2**20
+# The most that is read from one file, and the most of it that may be compressed, and so out of all proportion
+# to the file.
+MAX_BYTES = 256 * 2**20
+_MAX_COMPRESSED = 64 * 2**20
+_PIECE = 2**20
 _MAX_HEADER = 2**20
 _MAX_MEMBERS = 64
 _TEMPORARY = ".pisensory-tmp"
@@ -109,7 +112,7 @@ def read_npz(path: PathLike) -> dict[str, np.ndarray]:
     """Read every array of the `.npz` file at `path`.
 
     Nothing in the file is trusted: arrays of Python objects are refused unread, and so is anything larger
-    than 256 MB, before memory is taken for it.
+    than 256 MB (compressed: 64 MB), before memory is taken for it.
 
     Raises:
         FileError: if the file is missing, cut short, damaged, or not an archive of plain arrays.
@@ -120,8 +123,10 @@ def read_npz(path: PathLike) -> dict[str, np.ndarray]:
             members = archive.infolist()
             if len(members) > _MAX_MEMBERS:
                 raise ValueError(f"{len(members)} members are more than the {_MAX_MEMBERS} allowed")
-            if sum(member.file_size for member in members) > _MAX_BYTES:
-                raise ValueError(f"its arrays are larger than {_MAX_BYTES >> 20} MB")
+            packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
+            for some, limit in ((members, MAX_BYTES), (packed, _MAX_COMPRESSED)):
+                if sum(member.file_size for member in some) > limit:
+                    raise ValueError(f"its arrays are larger than {limit >> 20} MB")
             return {_array_name(member): _read_member(archive, member) for member in members}
     except FileNotFoundError:
         raise FileError(f"there is no file {path}") from None
@@ -147,16 +152,21 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
         raise ValueError(f"{member.filename!r} is encrypted or packed in an unusual way")
     with archive.open(member) as file:
         shape, fortran, dtype = _read_array_header(file)
-        if dtype.kind not in "fiubU":
+        if dtype.kind not in "fiubU" or dtype.itemsize == 0:
             raise ValueError(f"{member.filename!r} holds values of type {dtype}, which is not numbers or text")
         size = math.prod(shape) * dtype.itemsize
         if size > member.file_size:
             raise ValueError(f"{member.filename!r} promises {size} bytes and has {member.file_size}")
-        data = file.read(size)
-        if len(data) != size or file.read(1):
-            raise ValueError(f"{member.filename!r} is not as long as it says")
-    array = np.frombuffer(data, dtype=dtype) if size else np.zeros(math.prod(shape), dtype=dtype)
-    return array.reshape(shape, order="F" if fortran else "C").copy(order="K")
+        data = np.empty(size, np.uint8)
+        for start in range(0, size, _PIECE):  # in pieces, so that memory is not taken twice
+            piece = file.read(min(_PIECE, size - start))
+            data[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
+            if len(piece) < min(_PIECE, size - start):
+                raise ValueError(f"{member.filename!r} is cut short")
+        if file.read(1):
+            raise ValueError(f"{member.filename!r} is longer than it says")
+    array = data.view(dtype) if size else np.zeros(math.prod(shape), dtype=dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

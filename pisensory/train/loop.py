@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ExecutorError, FileError, InputError, TaskError, check_int, check_positive, import_extra
 from ..executors import Executor, ExecutorLike, open_executor, rollout
-from ..files import PathLike, save_policy
+from ..files import MAX_BYTES, PathLike, save_policy
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import Rollout, check_fit
@@ -167,6 +167,11 @@ def train(
     settings = Settings(
         population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max, diagonal
     )
+    if not diagonal and 2 * initial.nbytes * len(initial) > MAX_BYTES:
+        raise InputError(
+            f"the covariances of {len(initial)} parameters are too many to keep: learn variances alone, with "
+            "diagonal=True (--diagonal)"
+        )
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
     with StopSignals() as signals, open_executor(executor, n_jobs) as opened:

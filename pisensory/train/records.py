@@ -45,7 +45,7 @@ COLUMNS = (
 LOCK = ".lock"
 _CONFIG_FORMAT = "pisensory-run"
 _CHECKPOINT_FORMAT = "pisensory-checkpoint"
-_MAX_METRICS = 256 * 2**20
+_MAX_METRICS = 64 * 2**20
 
 
 class RunLock:
@@ -203,11 +203,10 @@ def read_metrics(run_dir: PathLike, columns: tuple[str, ...] = COLUMNS) -> list[
     """
     path = Path(run_dir) / METRICS
     text = read_text(path, _MAX_METRICS)
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    if not lines or lines[0] != ",".join(columns):
+    if not text.startswith(",".join(columns) + "\n"):
         raise FileError(f"{path} is not the metrics of a run")
     rows = []
-    for number, line in enumerate(lines[1:], 1):
+    for number, line in enumerate(text[: text.rfind("\n")].split("\n")[1:], 1):
         values = line.split(",")
         try:
             if len(values) != len(columns) or int(values[0]) != number:
