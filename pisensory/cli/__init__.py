@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from .. import __version__
@@ -18,17 +20,29 @@ from . import clone, evaluate, models, page, train
 _COMMANDS = (train, evaluate, clone, models, page)
 
 
+class _Terminated(BaseException):
+    """SIGTERM, where nothing else takes it."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = make_parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
-        return int(options.run(options))
+        return _run(make_parser().parse_args(arguments))
     except TrainingInterrupted as stop:
+        _ignore_signals()
         print(f"\npisensory: {stop}", file=sys.stderr)
         return 128 + stop.signal_number
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
+        _ignore_signals()
         print("\npisensory: stopped", file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return int(options.run(options))
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -38,6 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PisensoryError as error:
         print(f"pisensory: {error}", file=sys.stderr)
         return 1
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
+
+
+def _ignore_signals() -> None:
+    """Let those who press Ctrl-C twice have the message and the exit code all the same."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def make_parser() -> argparse.ArgumentParser:

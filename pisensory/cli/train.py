@@ -18,7 +18,8 @@ from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, m
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
 _SETTINGS = {
     "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "sigma_max": "sigma_max",
-    "diagonal": "diagonal", "seed": "seed", "eval_every": "eval_every", "n_eval_episodes": "eval_episodes",
+    "sigma_min": "sigma_min", "diagonal": "diagonal", "seed": "seed", "eval_every": "eval_every",
+    "n_eval_episodes": "eval_episodes",
 }  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
     group.add_argument("--population-size", "-p", type=int, metavar="N", help="candidates (default: 256)")
     group.add_argument("--sigma0", type=float, metavar="S", help="first standard deviation (default: 0.1)")
     group.add_argument("--sigma-max", type=float, metavar="S", help="largest step size (default: no bound)")
+    group.add_argument("--sigma-min", type=float, metavar="S", help="smallest step size (default: no bound)")
     group.add_argument(
         "--diagonal", action="store_true", default=None, help="learn variances, no covariances: for many parameters"
     )

@@ -78,7 +78,8 @@ class Settings:
     eval_every: int = 10
     n_eval_episodes: int = 256
     init: str = "zeros"
-    sigma_max: float | None = None
+    sigma_max: float = LARGEST_SIGMA
+    sigma_min: float = SMALLEST_SIGMA
     diagonal: bool = False
 
     def __post_init__(self) -> None:
@@ -86,15 +87,14 @@ class Settings:
             ("population_size", 2), ("n_episodes", 1), ("eval_every", 1), ("n_eval_episodes", 1),
         ):  # fmt: skip
             check_int(name, getattr(self, name), minimum)
-        check_positive("sigma0", self.sigma0)
-        if not SMALLEST_SIGMA <= self.sigma0 <= LARGEST_SIGMA:
-            raise InputError(f"sigma0 must be from {SMALLEST_SIGMA} to {LARGEST_SIGMA}, got {self.sigma0}")
-        if self.sigma_max is not None:
-            check_positive("sigma_max", self.sigma_max)
-            if not self.sigma0 <= self.sigma_max <= LARGEST_SIGMA:
-                raise InputError(
-                    f"sigma_max must be from sigma0 = {self.sigma0} to {LARGEST_SIGMA}, got {self.sigma_max}"
-                )
+        for name in ("sigma0", "sigma_min", "sigma_max"):
+            value = check_positive(name, getattr(self, name))
+            if not SMALLEST_SIGMA <= value <= LARGEST_SIGMA:
+                raise InputError(f"{name} must be from {SMALLEST_SIGMA} to {LARGEST_SIGMA}, got {value}")
+        if not self.sigma_min <= self.sigma0 <= self.sigma_max:
+            raise InputError(
+                f"sigma0 must be from sigma_min = {self.sigma_min} to sigma_max = {self.sigma_max}, got {self.sigma0}"
+            )
         if not isinstance(self.diagonal, bool):
             raise InputError(f"diagonal must be True or False, got {self.diagonal!r}")
         check_seed(self.seed)
@@ -109,7 +109,8 @@ def train(
     population_size: int = 256,
     n_episodes: int = 16,
     sigma0: float = 0.1,
-    sigma_max: float | None = None,
+    sigma_max: float = LARGEST_SIGMA,
+    sigma_min: float = SMALLEST_SIGMA,
     diagonal: bool = False,
     seed: int = 0,
     init: object = None,
@@ -136,7 +137,8 @@ def train(
         population_size: candidates a generation.
         n_episodes: episodes a candidate.
         sigma0: the first standard deviation of the parameters.
-        sigma_max: the largest step size; 1e12 if None.
+        sigma_max: the largest step size.
+        sigma_min: the smallest.
         diagonal: whether to learn variances alone, and no covariances: faster, for many parameters.
         seed: of samples and episodes.
         init: the first mean (parameter,); zeros if None. A resumed run needs none.
@@ -165,7 +167,7 @@ def train(
     initial = np.zeros(policy.n_params) if init is None else check_params(init, policy.n_params)
     name = _name_initial(initial, run_dir, resume and init is None)
     settings = Settings(
-        population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max, diagonal
+        population_size, n_episodes, sigma0, seed, eval_every, n_eval_episodes, name, sigma_max, sigma_min, diagonal
     )
     if not diagonal and 2 * initial.nbytes * len(initial) > MAX_BYTES:
         raise InputError(
@@ -205,7 +207,7 @@ class _Run:
         self.folder, self.lock = records.open_run(run_dir, config, resume)
         self.optimizer = Optimizer(
             initial, settings.sigma0, settings.population_size, (settings.seed, _SAMPLES), settings.sigma_max,
-            settings.diagonal,
+            settings.sigma_min, settings.diagonal,
         )  # fmt: skip
         self.generation = 0
         self.env_steps = 0

@@ -42,6 +42,8 @@ class Optimizer:
         seed: of the samples.
         sigma_max: the largest step size. A network whose units are all saturated acts the same at any scale,
             and without a bound its step size runs away.
+        sigma_min: the smallest step size. Scores are noisy, and what noise ranks at random shrinks the steps until
+            the search stands still.
         diagonal: whether to learn variances alone, and no covariances: linear, not quadratic, in the
             parameters (Ros and Hansen, "A Simple Modification in CMA-ES Achieving Linear Time and Space
             Complexity", 2008).
@@ -53,11 +55,12 @@ class Optimizer:
         sigma0: float,
         population_size: int,
         seed: tuple[int, ...],
-        sigma_max: float | None = None,
+        sigma_max: float = LARGEST_SIGMA,
+        sigma_min: float = SMALLEST_SIGMA,
         diagonal: bool = False,
     ) -> None:
         self._seed = seed
-        self._sigma_max = LARGEST_SIGMA if sigma_max is None else sigma_max
+        self._sigma_range = sigma_min, sigma_max
         self._generator = np.random.default_rng(0)
         self._strategy = self._make_strategy(initial, sigma0, population_size, diagonal)
 
@@ -113,7 +116,8 @@ class Optimizer:
         worst = scores[finite].min() - 1.0 if finite.any() else 0.0
         with np.errstate(all="ignore"):
             self._strategy.tell(self._population, list(-np.where(finite, scores, worst)))
-        self._strategy.sigma = min(max(self._strategy.sigma, SMALLEST_SIGMA), self._sigma_max)
+        smallest, largest = self._sigma_range
+        self._strategy.sigma = min(max(self._strategy.sigma, smallest), largest)
         if not (np.abs(self._strategy.mean) < _FAR).all():
             raise DivergedError(
                 f"the search has run off: its parameters are as large as {np.abs(self._strategy.mean).max():.0e}; "
