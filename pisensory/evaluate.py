@@ -43,7 +43,8 @@ class Evaluation:
     @property
     def std(self) -> float:
         """The standard deviation of the returns."""
-        return float(self.returns.std())
+        with np.errstate(invalid="ignore"):
+            return float(self.returns.std())
 
     @property
     def mean_length(self) -> float:

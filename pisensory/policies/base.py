@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import InputError, check_int
 from ..parameters import Layout, check_params, check_population, make_layout
 
+_LARGEST = 1e100
+
 Weights = list  # of arrays, each with a leading candidate axis
 
 
@@ -73,7 +75,8 @@ class Policy(ABC):
 
         Raises InputError for a wrong shape or for values that are not finite.
         """
-        return self._prepare(check_population(population, self.n_params))
+        # Far beyond where every unit is saturated, and near enough that products of two do not overflow.
+        return self._prepare(np.clip(check_population(population, self.n_params), -_LARGEST, _LARGEST))
 
     def start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         """Return a run of `n_episodes` new episodes for every candidate of `weights`."""
