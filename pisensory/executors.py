@@ -138,6 +138,8 @@ class DaskExecutor:
     def __init__(self, address: str) -> None:
         self.address = address
         distributed = import_extra("distributed", "dask")
+        # It logs, with tracebacks, that it tries to reach a scheduler that has gone; the error below says it.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             self._client = distributed.Client(address, timeout=_DASK_TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -156,7 +158,10 @@ class DaskExecutor:
             futures = self._client.map(function, list(items), pure=False)
             return list(self._client.gather(futures))
         except (CancelledError, OSError, RuntimeError) as error:
-            raise ExecutorError(f"the Dask cluster at {self.address} failed: {type(error).__name__}: {error}") from None
+            reason = (str(error).splitlines() or [""])[0]
+            raise ExecutorError(
+                f"the Dask cluster at {self.address} failed: {type(error).__name__}: {reason}"
+            ) from None
         finally:
             for future in futures:
                 future.release()

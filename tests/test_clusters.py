@@ -1,0 +1,201 @@
+"""Chunks run anywhere, with the same scores: executors of others, and a real Dask cluster on this machine."""
+
+import concurrent.futures
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import pisensory as ps
+from pisensory.rollout import make_chunks
+from pisensory.train import records
+
+TASK = ps.CartPoleSwingUp("v1", max_steps=60)
+POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=4, hidden_size=2)
+POPULATION = np.random.default_rng(0).standard_normal((5, POLICY.n_params))
+# Several chunks a generation.
+SETTINGS = {"population_size": 4, "n_episodes": 800, "n_eval_episodes": 4, "eval_every": 1}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return ps.rollout(POLICY, POPULATION, TASK, 900, seed=3).returns
+
+
+@pytest.mark.parametrize("name", ["serial", "processes"])
+def test_named_executors_score_alike(expected, name):
+    np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 2, name).returns, expected)
+
+
+@pytest.mark.parametrize("make", [concurrent.futures.ThreadPoolExecutor, concurrent.futures.ProcessPoolExecutor])
+def test_executors_of_others_score_alike_and_stay_open(expected, make):
+    with make(2) as executor:
+        for _ in range(2):
+            result = ps.rollout(POLICY, POPULATION, TASK, 900, 3, executor=executor)
+            np.testing.assert_array_equal(result.returns, expected)
+        evaluation = ps.evaluate(POLICY, POPULATION[0], TASK, 900, 3, executor=executor)
+        np.testing.assert_array_equal(evaluation.returns, expected[0])
+
+
+@pytest.mark.parametrize("executor", ["threads", "dask", "dask:", 7, object()])
+def test_what_is_no_executor_is_refused(executor):
+    with pytest.raises(ps.InputError, match="executor must"):
+        ps.rollout(POLICY, POPULATION, TASK, 2, executor=executor)
+
+
+def test_chunks_carry_the_population_once_and_little_else():
+    policy = ps.InvariantPolicy()
+    population = np.zeros((256, policy.n_params))
+    chunks = make_chunks(policy, population, TASK, 16, (0, 1, 2))
+    sent = sum(len(pickle.dumps(chunk)) for chunk in chunks)
+    assert population.nbytes < sent < 1.1 * population.nbytes
+
+
+class Cluster:
+    """A Dask scheduler and workers, each a process of its own."""
+
+    def __init__(self, folder):
+        self.folder, self.processes = folder, []
+        log = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
+        self.address = self._wait_for(log, r"(tcp://127\.0\.0\.1:\d+)")
+
+    def add_worker(self):
+        """Start a worker, and return its process once it has joined."""
+        log = self._start("worker", self.address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
+        self._wait_for(log, r"Registered to:")
+        return self.processes[-1]
+
+    def _start(self, *arguments):
+        log = self.folder / f"{len(self.processes)}.log"
+        paths = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
+        command = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], "--no-dashboard", *arguments[1:]]
+        with open(log, "wb") as file:
+            settings = {"cwd": self.folder, "env": {**os.environ, "PYTHONPATH": paths}}
+            self.processes.append(subprocess.Popen(command, stdout=file, stderr=file, **settings))
+        return log
+
+    def _wait_for(self, log, pattern):
+        for _ in range(600):
+            found = re.search(pattern, log.read_text())
+            if found:
+                return found.group(0)
+            assert self.processes[-1].poll() is None, log.read_text()
+            time.sleep(0.1)
+        raise AssertionError(log.read_text())
+
+    @property
+    def scheduler(self):
+        return self.processes[0]
+
+    def close(self):
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    pytest.importorskip("distributed")
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    cluster = Cluster(folder)
+    yield cluster
+    cluster.close()
+
+
+class EventfulTask(ps.CartPoleSwingUp):
+    """Lets go of the file EVENT in the first chunk of generation 2, and waits until somebody has taken it."""
+
+    def start(self, seed, episodes):
+        if len(seed) == 3 and seed[2] == 2 and episodes[0, 0] == 0 and not os.path.exists(os.environ["EVENT"]):
+            with open(os.environ["EVENT"], "w") as file:
+                file.write(str(os.getpid()))
+            time.sleep(1)
+        return super().start(seed, episodes)
+
+
+def train_with_event(tmp_path, cluster, happen):
+    """Train on the cluster; in the middle of generation 2, let something happen to it."""
+    event = tmp_path / "event"
+
+    def wait():
+        while not event.exists() or not event.read_text():
+            time.sleep(0.01)
+        happen(int(event.read_text()))
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    executor = f"dask:{cluster.address}"
+    task = EventfulTask("v1", max_steps=60)
+    result = ps.train(POLICY, task, tmp_path / "run", generations=4, executor=executor, **SETTINGS)
+    thread.join()
+    return result
+
+
+def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, expected):
+    cluster.add_worker()
+    executor = f"dask:{cluster.address}"
+    np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, executor=executor).returns, expected)
+    command = [
+        sys.executable,
+        "-m",
+        "pisensory",
+        "train",
+        "mlp",
+        "run",
+        "--task",
+        "v1",
+        "-p",
+        "6",
+        "-e",
+        "2",
+        "-m",
+        "3",
+    ]
+    result = subprocess.run(
+        [*command, "--executor", executor], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    ps.train(
+        ps.MLPPolicy(), ps.CartPoleSwingUp("v1"), tmp_path / "serial", generations=3, population_size=6, n_episodes=2
+    )
+    assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "serial" / "best.npz").read_bytes()
+
+
+def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVENT", str(tmp_path / "event"))
+    cluster.add_worker()
+    cluster.add_worker()
+
+    def kill_and_join(process_id):
+        os.kill(process_id, signal.SIGKILL)
+        cluster.add_worker()
+
+    result = train_with_event(tmp_path, cluster, kill_and_join)
+    serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
+    np.testing.assert_array_equal(result.mean_params, serial.mean_params)
+
+
+def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVENT", str(tmp_path / "event"))
+    cluster.add_worker()
+    with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*checkpoint.*--resume"):
+        train_with_event(tmp_path, cluster, lambda process_id: cluster.scheduler.kill())
+    assert records.read_checkpoint(tmp_path / "run")[1]["generation"] == 2
+    resumed = ps.train(POLICY, TASK, tmp_path / "run", generations=4, resume=True, **SETTINGS)
+    serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
+    np.testing.assert_array_equal(resumed.mean_params, serial.mean_params)
+
+
+def test_missing_scheduler_is_an_error_that_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 1)
+    with pytest.raises(ps.ExecutorError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
+        ps.train(POLICY, TASK, tmp_path / "run", executor="dask:tcp://127.0.0.1:9", **SETTINGS)
