@@ -1,0 +1,101 @@
+"""Long runs take no more memory, files or processes than short ones, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROC = Path("/proc")
+pytestmark = pytest.mark.skipif(not (PROC / "self" / "fd").exists(), reason="reads /proc")
+
+
+def start(folder, generations):
+    command = [
+        sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "--task", "v1", "--max-steps", "20", "-p", "8",
+        "-e", "100", "-j", "2", "-m", str(generations),
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def generation(folder):
+    path = folder / "metrics.csv"
+    return path.read_text().count("\n") - 1 if path.exists() else 0
+
+
+def wait_for(folder, process, number):
+    while generation(folder) < number:
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def family(process_id):
+    """The process and all below it."""
+    found = [process_id]
+    for task in (PROC / str(process_id) / "task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
+def use(process_id):
+    """Kilobytes of memory and open files of a process."""
+    status = (PROC / str(process_id) / "status").read_text()
+    memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    return memory, len(list((PROC / str(process_id) / "fd").iterdir()))
+
+
+def is_running(process_id):
+    try:
+        return (PROC / str(process_id) / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def soak(folder, first, last):
+    shared = set(os.listdir("/dev/shm"))
+    process = start(folder, last + 100_000)
+    try:
+        wait_for(folder, process, first)
+        members = family(process.pid)
+        before = [use(member) for member in members]
+        wait_for(folder, process, last)
+        assert family(process.pid) == members
+        after = [use(member) for member in members]
+        assert len(members) >= 3  # the trainer and two workers
+        for (memory, files), (memory_after, files_after) in zip(before, after):
+            assert memory_after < 1.05 * memory
+            assert files_after <= files
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+        assert not any(map(is_running, members))
+        assert set(os.listdir("/dev/shm")) <= shared
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_run_grows_in_nothing(tmp_path):
+    soak(tmp_path / "run", 200, 400)
+
+
+@pytest.mark.slow
+def test_long_run_grows_in_nothing(tmp_path):
+    soak(tmp_path / "run", 200, 2400)
+
+
+def test_killed_trainer_leaves_no_orphans(tmp_path):
+    process = start(tmp_path / "run", 99_999)
+    wait_for(tmp_path / "run", process, 5)
+    members = family(process.pid)
+    assert len(members) >= 3
+    process.kill()
+    process.wait()
+    for _ in range(200):
+        if not any(map(is_running, members)):
+            break
+        time.sleep(0.05)
+    assert not any(map(is_running, members))
