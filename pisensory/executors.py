@@ -67,7 +67,7 @@ class ProcessExecutor:
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
-        self.n_jobs = count_jobs(n_jobs)
+        self.n_workers = count_jobs(n_jobs)
         self._pool: Any = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -90,7 +90,7 @@ class ProcessExecutor:
             except BrokenProcessPool:
                 self.close()
                 dead = [number for number in unfinished if number not in results]
-                for number in suspects[:1] or dead[: self.n_jobs]:
+                for number in suspects[:1] or dead[: self.n_workers]:
                     failures[number] += 1
                     if failures[number] >= _MAX_FAILURES:
                         raise ExecutorError(
@@ -105,7 +105,7 @@ class ProcessExecutor:
     ) -> None:
         """Run the items of these numbers, noting each result as it comes."""
         if self._pool is None:
-            self._pool = _start_pool(self.n_jobs)
+            self._pool = _start_pool(self.n_workers)
         futures = {number: self._pool.submit(function, work[number]) for number in numbers}
         try:
             for number, future in futures.items():
@@ -166,6 +166,11 @@ class DaskExecutor:
             for future in futures:
                 future.release()
 
+    @property
+    def n_workers(self) -> int:
+        """How many threads the workers have that are there now."""
+        return sum(self._client.nthreads().values())
+
     def close(self) -> None:
         """Leave the cluster."""
         self._client.close(timeout=2)
@@ -202,6 +207,15 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[Ex
         yield own
     finally:
         own.close()
+
+
+def _count_workers(executor: Executor) -> int:
+    """Return how many workers an executor has, as far as it says: ours, mpi4py's, and Python's own do."""
+    for name in ("n_workers", "num_workers", "_max_workers"):
+        number = getattr(executor, name, None)
+        if isinstance(number, int) and number > 0:
+            return number
+    return 1
 
 
 def _make_executor(name: str, n_jobs: int) -> SerialExecutor | ProcessExecutor | DaskExecutor:
@@ -246,6 +260,9 @@ def rollout(
     """
     chunks = make_chunks(policy, population, task, n_episodes, seed)
     with open_executor(executor, min(count_jobs(n_jobs), len(chunks))) as opened:
+        n_workers = _count_workers(opened)
+        if n_workers > 1:
+            chunks = make_chunks(policy, population, task, n_episodes, seed, n_workers)
         results = list(opened.map(run_chunk, chunks))
     return join_chunks(chunks, results, len(check_population(population, policy.n_params)), n_episodes)
 

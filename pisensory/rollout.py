@@ -58,8 +58,10 @@ class Chunk:
     episodes: np.ndarray
 
 
-def make_chunks(policy: Policy, population: object, task: Task, n_episodes: int, seed: Seed) -> list[Chunk]:
-    """Cut a population's episodes into chunks of rows.
+def make_chunks(
+    policy: Policy, population: object, task: Task, n_episodes: int, seed: Seed, n_workers: int = 1
+) -> list[Chunk]:
+    """Cut a population's episodes into chunks of rows, as large as is fast, but enough of them for the workers.
 
     Raises InputError for a policy that does not fit the task, a wrong population, or no episodes.
     """
@@ -76,9 +78,8 @@ def make_chunks(policy: Policy, population: object, task: Task, n_episodes: int,
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
     n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * block)))
-    n_chunks = _ceil_divide(len(candidates), n_rows)
-    if 1 < n_chunks < len(candidates):
-        n_chunks += n_chunks % 2  # an even number shares out well
+    n_chunks = max(n_workers, _ceil_divide(len(candidates), n_rows))
+    n_chunks = min(n_chunks + -n_chunks % n_workers, len(candidates))  # as many for each worker
     chunks = []
     for rows in np.array_split(np.arange(len(candidates)), n_chunks):
         first, last = candidates[rows[0]], candidates[rows[-1]]

@@ -58,6 +58,16 @@ def test_chunks_carry_the_population_once_and_little_else():
     assert population.nbytes < sent < 1.1 * population.nbytes
 
 
+@pytest.mark.parametrize("n_workers", [1, 2, 3, 8, 256, 1000])
+def test_there_are_as_many_chunks_for_each_worker_as_the_population_allows(n_workers):
+    policy = ps.InvariantPolicy()
+    chunks = make_chunks(policy, np.zeros((256, policy.n_params)), TASK, 16, 0, n_workers)
+    assert len(chunks) % n_workers == 0 or len(chunks) == 256
+    sizes = [len(chunk.candidates) for chunk in chunks]
+    assert sum(sizes) == 256
+    assert max(sizes) - min(sizes) <= 1
+
+
 class Cluster:
     """A Dask scheduler and workers, each a process of its own."""
 
