@@ -9,7 +9,7 @@ print(ps.evaluate(policy, result.params, task).mean)
 
 import sys
 
-from .cloning import CloneResult, clone
+from .cloning import CloneResult, clone, train_with_teacher
 from .errors import DivergedError, ExecutorError, FileError, InputError, MissingExtraError, PisensoryError, TaskError
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
@@ -59,6 +59,7 @@ __all__ = [
     "save_policy",
     "score_table",
     "train",
+    "train_with_teacher",
 ]
 
 if "gymnasium" in sys.modules:

@@ -106,7 +106,7 @@ def clone(
     resume: bool = False,
     n_jobs: int = 1,
     executor: ExecutorLike = None,
-    progress: bool = False,
+    progress: bool | str = False,
     **settings: Any,
 ) -> CloneResult:
     """Train a student to act as a teacher does, by back-propagation through time.
@@ -130,7 +130,7 @@ def clone(
         n_jobs: processes that score the student; -1 for one a core.
         executor: where they are scored: "serial", "processes", "dask:ADDRESS", or an object with
             `map(function, items)`.
-        progress: show a progress bar.
+        progress: show a progress bar; a text stands before it.
         **settings: any of rounds (400), teacher_rounds (16), updates (25 a round), batch_size (64 episodes),
             memory (60 latest batches to choose from), window (100 steps, the shortest sequence),
             learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm), action_noise
@@ -241,7 +241,7 @@ class _Run:
         else:
             self._write()
 
-    def train(self, minutes: float | None, progress: bool, signals: StopSignals) -> CloneResult:
+    def train(self, minutes: float | None, progress: bool | str, signals: StopSignals) -> CloneResult:
         deadline = np.inf if minutes is None else time.monotonic() + 60 * minutes
         metrics = records.Metrics(self.folder, self.round, COLUMNS)
         bar = Progress(self.settings.rounds, "round", self.round, progress)

@@ -120,7 +120,7 @@ def train(
     resume: bool = False,
     n_jobs: int = 1,
     executor: ExecutorLike = None,
-    progress: bool = False,
+    progress: bool | str = False,
     tensorboard: bool = False,
 ) -> TrainResult:
     """Train a policy on a task with CMA-ES, in a run folder that can be resumed.
@@ -148,7 +148,7 @@ def train(
         resume: go on with the run in `run_dir`, if there is one.
         n_jobs: processes; -1 for one a core.
         executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`.
-        progress: show a progress bar.
+        progress: show a progress bar; a text stands before it.
         tensorboard: write TensorBoard event files to the run folder as well.
 
     Returns:
@@ -236,7 +236,7 @@ class _Run:
             raise FileError(f"{path} is damaged: {error}") from None
 
     def train(
-        self, generations: int, minutes: float | None, progress: bool, tensorboard: bool, signals: StopSignals
+        self, generations: int, minutes: float | None, progress: bool | str, tensorboard: bool, signals: StopSignals
     ) -> TrainResult:
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         metrics = records.Metrics(self.folder, self.generation)

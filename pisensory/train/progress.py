@@ -16,20 +16,24 @@ class Progress:
         total: steps in all; None if a clock decides.
         unit: what a step is called.
         done: steps done before.
-        enabled: whether to show anything.
+        shown: whether to show anything; a text stands before the bar.
     """
 
-    def __init__(self, total: int | None, unit: str, done: int = 0, enabled: bool = True) -> None:
+    def __init__(self, total: int | None, unit: str, done: int = 0, shown: bool | str = True) -> None:
         self.total, self.unit, self.done = total, unit, done
-        self._enabled = enabled
+        self._enabled = bool(shown)
+        self._label = f"{shown}: " if isinstance(shown, str) else ""
         self._bar: Any = None
         self._last_line = time.monotonic()
-        if enabled:
+        if shown:
             try:
                 from tqdm import tqdm
             except ImportError:
                 return
-            self._bar = tqdm(total=total, unit=f" {unit}s", initial=done, file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(
+                desc=self._label.rstrip(": "), total=total, unit=f" {unit}s", initial=done, file=sys.stderr,
+                dynamic_ncols=True,
+            )  # fmt: skip
 
     def update(self, **values: str) -> None:
         """Count one step, and show `values` by name."""
@@ -43,7 +47,7 @@ class Progress:
             self._last_line = time.monotonic()
             shown = ", ".join(f"{name}={value}" for name, value in values.items())
             of = "" if self.total is None else f"/{self.total}"
-            print(f"{self.unit} {self.done}{of}: {shown}", file=sys.stderr, flush=True)
+            print(f"{self._label}{self.unit} {self.done}{of}: {shown}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the bar's line."""

@@ -43,6 +43,8 @@ COLUMNS = (
     "not_finite", "seconds", "rollout_seconds", "steps_per_second", "elapsed",
 )  # fmt: skip
 LOCK = ".lock"
+# Folders of earlier stages inside a run folder.
+TEACHER, CLONE = "teacher", "clone"
 _CONFIG_FORMAT = "pisensory-run"
 _CHECKPOINT_FORMAT = "pisensory-checkpoint"
 _MAX_METRICS = 64 * 2**20
@@ -86,7 +88,9 @@ def open_run(run_dir: PathLike, config: Mapping[str, Any], resume: bool) -> tupl
         InputError: if it was trained with other settings; the message shows which.
     """
     folder = Path(run_dir)
-    exists = folder.is_dir() and any(path.name != LOCK and not is_temporary(path) for path in folder.iterdir())
+    exists = folder.is_dir() and any(
+        path.name not in (LOCK, TEACHER, CLONE) and not is_temporary(path) for path in folder.iterdir()
+    )
     if exists and not (folder / CONFIG).exists():
         raise FileError(f"{folder} exists and is not a run of pisensory: choose another folder, or empty it")
     if exists and not resume:

@@ -1,0 +1,103 @@
+"""A recipe for strong invariant policies: evolve a plain teacher, clone it, evolve the clone.
+
+Evolved from nothing, an invariant policy learns to spin the pole, which earns half the reward, and stays at
+that for thousands of generations. An MLP soon learns to balance. What it knows is copied by gradient descent,
+and evolution goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import check_int, check_positive
+from ..executors import ExecutorLike
+from ..files import PathLike, load_policy
+from ..policies import MLPPolicy, Policy
+from ..rollout import check_fit
+from ..tasks import Task
+from ..train import TrainResult, train
+from ..train.presets import PRESETS
+from ..train.records import BEST, CLONE, CONFIG, TEACHER
+from .loop import clone
+
+# What worked for the clone and for evolving it; docs/training.md has the reasons.
+_CLONING: dict[str, Any] = {"dagger": True, "teacher_gain": 0.2, "learning_rate": 0.003}
+_EVOLVING: dict[str, Any] = {"population_size": 128, "n_episodes": 32, "sigma0": 0.02}
+# The parts of a time budget that end the teacher and the clone if their rounds do not.
+_TEACHER_PART, _CLONE_PART = 0.2, 0.35
+
+
+def train_with_teacher(
+    policy: Policy,
+    task: Task,
+    run_dir: PathLike,
+    *,
+    generations: int = 1000,
+    teacher_generations: int = 300,
+    clone_rounds: int = 300,
+    seed: int = 0,
+    minutes: float | None = None,
+    resume: bool = False,
+    n_jobs: int = 1,
+    executor: ExecutorLike = None,
+    progress: bool = False,
+    **settings: Any,
+) -> TrainResult:
+    """Evolve an MLP as a teacher, clone it, and evolve the clone.
+
+    The teacher sees the task's own inputs, the others what the task's perturbation makes of them. A run that
+    is resumed does not repeat the stages that are done.
+
+    Args:
+        policy: the network to train.
+        task: what to learn.
+        run_dir: the run folder of the last stage; those of the first two are `teacher` and `clone` in it.
+        generations: of the last stage.
+        teacher_generations: of the teacher; no more than `generations`.
+        clone_rounds: of the clone; no more than `generations`.
+        seed: of everything random.
+        minutes: stop after this time; the teacher gets at most a fifth of it, the clone about a third.
+        resume, n_jobs, executor, progress: as for `train`.
+        **settings: others of `train`'s, for the last stage.
+
+    Returns:
+        The trained policy; its generations and environment steps are those of the last stage.
+
+    Raises:
+        InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
+    """
+    for name, value in (
+        ("generations", generations), ("teacher_generations", teacher_generations), ("clone_rounds", clone_rounds),
+    ):  # fmt: skip
+        check_int(name, value, 1)
+    if minutes is not None:
+        minutes = check_positive("minutes", minutes)
+    check_fit(policy, task)
+    folder, start = Path(run_dir), time.monotonic()
+    common: dict[str, Any] = {"seed": seed, "resume": resume, "n_jobs": n_jobs, "executor": executor}
+    # A stage is over once the next one's folder is there.
+    cloning, evolving = (folder / CLONE / CONFIG).exists(), (folder / CONFIG).exists()
+    if not evolving and not cloning:
+        train(
+            MLPPolicy(task.plain.n_features, task.n_actions), task.plain, folder / TEACHER,
+            generations=min(teacher_generations, generations), minutes=_part(minutes, _TEACHER_PART),
+            progress=progress and "teacher", **PRESETS["best"], **common,
+        )  # fmt: skip
+    if not evolving:
+        clone(
+            policy, load_policy(folder / TEACHER / BEST), task, folder / CLONE,
+            rounds=min(clone_rounds, generations), minutes=_part(minutes, _CLONE_PART), patience=clone_rounds,
+            progress=progress and "clone", **_CLONING, **common,
+        )  # fmt: skip
+    init = None if evolving else load_policy(folder / CLONE / BEST)[1]
+    left = None if minutes is None else max(minutes - (time.monotonic() - start) / 60, 1e-3)
+    return train(
+        policy, task, folder, generations=generations, init=init, minutes=left,
+        progress=progress and "clone, evolved", **{**_EVOLVING, **settings}, **common,
+    )  # fmt: skip
+
+
+def _part(minutes: float | None, part: float) -> float | None:
+    return None if minutes is None else part * minutes

@@ -1,0 +1,97 @@
+"""The recipe of teacher, clone and evolution, and the presets: stages that follow each other, and resume."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pisensory as ps
+from pisensory.train.records import read_config, read_metrics
+
+TASK = ps.CartPoleSwingUp("v1", max_steps=30, perturbation=ps.Perturbation(shuffle=True))
+POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=2, hidden_size=2)
+SMALL = {"generations": 3, "teacher_generations": 2, "clone_rounds": 2, "population_size": 4, "n_episodes": 2}
+
+
+def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
+    result = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **SMALL)
+    assert result.generations == 3
+    assert len(read_metrics(tmp_path / "run" / "teacher")) == 2
+    teacher, clone, last = (read_config(tmp_path / "run" / part) for part in ("teacher", "clone", "."))
+    assert teacher["policy"]["kind"] == "mlp"
+    assert not teacher["task"]["perturbation"]["shuffle"]
+    assert clone["task"]["perturbation"]["shuffle"]
+    assert clone["training"]["dagger"]
+    assert clone["training"]["teacher"].startswith("sha256:")
+    _, student = ps.load_policy(tmp_path / "run" / "clone" / "best.npz")
+    alone = ps.train(POLICY, TASK, tmp_path / "alone", **{**last["training"], "init": student, "generations": 3})
+    assert np.array_equal(alone.mean_params, result.mean_params)
+
+
+@pytest.mark.parametrize("stopped_in", ["teacher", "clone", "."])
+def test_a_run_that_is_resumed_in_any_stage_ends_as_one_that_never_stopped(tmp_path, stopped_in):
+    whole = ps.train_with_teacher(POLICY, TASK, tmp_path / "whole", **SMALL)
+    run = tmp_path / "run"
+    plain = TASK.plain
+    if stopped_in == "teacher":
+        ps.train(
+            ps.MLPPolicy(), plain, run / "teacher", generations=1, population_size=128, n_episodes=32, sigma0=0.25,
+            sigma_max=0.25,
+        )  # fmt: skip
+    else:
+        ps.train_with_teacher(POLICY, TASK, run, **{**SMALL, "generations": 2})
+    if stopped_in == "clone":
+        for name in ("config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz"):
+            (run / name).unlink()
+    resumed = ps.train_with_teacher(POLICY, TASK, run, **SMALL, resume=True)
+    assert np.array_equal(resumed.mean_params, whole.mean_params)
+
+
+def test_a_run_is_not_begun_again_unasked(tmp_path):
+    ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **SMALL)
+    with pytest.raises(ps.FileError, match="already holds a run"):
+        ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **SMALL)
+
+
+@pytest.mark.parametrize("name", ["teacher_generations", "clone_rounds", "generations", "minutes"])
+def test_impossible_numbers_are_refused_before_any_work(tmp_path, name):
+    with pytest.raises(ps.InputError, match=name):
+        ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **{**SMALL, name: 0})
+    assert not (tmp_path / "run").exists()
+
+
+def run_command(*arguments):
+    command = [sys.executable, "-m", "pisensory", "train", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "kind, preset, expected",
+    [
+        ("mlp", "best", {"population_size": 128, "n_episodes": 32, "sigma0": 0.25, "sigma_max": 0.25}),
+        ("mlp", "paper", {"population_size": 256, "n_episodes": 16, "sigma0": 0.1}),
+        ("invariant", "paper", {"population_size": 256, "n_episodes": 16, "sigma0": 0.1, "init": "zeros"}),
+    ],
+)
+def test_presets_set_what_is_not_given(tmp_path, kind, preset, expected):
+    result = run_command(kind, tmp_path / "run", "--preset", preset, "-m", 1, "--max-steps", 5, "-j", 1, "-e", 2)
+    assert result.returncode == 0, result.stderr
+    training = read_config(tmp_path / "run")["training"]
+    assert {name: training[name] for name in expected} == {**expected, "n_episodes": 2}
+
+
+def test_the_best_preset_gives_the_invariant_policy_a_teacher(tmp_path):
+    run = tmp_path / "run"
+    result = run_command(
+        "invariant", run, "-m", 2, "-p", 4, "-e", 2, "--max-steps", 10, "-j", 1, "--minutes", 0.05, "--n-embeddings", 4
+    )
+    assert result.returncode == 0, result.stderr
+    for stage in ("teacher", "clone"):
+        assert (run / stage / "best.npz").exists()
+        assert f"{stage}: " in result.stderr
+    again = run_command("invariant", run, "--resume", "-m", 3, "-j", 1)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((run / "config.json").read_text())["policy"]["n_embeddings"] == 4
+    assert "3 generations" in again.stdout
