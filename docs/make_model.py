@@ -1,0 +1,104 @@
+"""Make a shipped model from the run folders it came from, and keep what can be kept of them.
+
+    python docs/make_model.py cartpole-invariant \\
+        runs/clone "pisensory clone invariant cartpole-mlp runs/clone --dagger" \\
+        runs/evolved "pisensory train invariant runs/evolved --init-from runs/clone/best.npz"
+
+takes the best policy of the last run, scores it on 10,000 episodes in order and shuffled, and writes
+pisensory/models/NAME.npz; the settings and some 100 lines of the metrics of every run go to docs/runs/NAME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pisensory as ps
+from pisensory.files import load_policy_about
+from pisensory.tasks import task_from_config
+
+ROOT = Path(__file__).parent.parent
+N_EPISODES = 10_000
+N_LINES = 100
+
+
+def read_lines(run_dir):
+    """Return the lines of a run's metrics.csv as dictionaries."""
+    return list(csv.DictReader((run_dir / "metrics.csv").read_text().splitlines()))
+
+
+def describe_stage(run_dir, command):
+    """Return what a header says of one stage of training."""
+    lines = read_lines(run_dir)
+    last = lines[-1]
+    return {
+        "command": command,
+        "seed": json.loads((run_dir / "config.json").read_text())["training"]["seed"],
+        "rounds": len(lines),
+        "env_steps": int(last["env_steps"]),
+        "seconds": float(last["elapsed"]),
+    }
+
+
+def keep_stage(run_dir, folder):
+    """Copy a run's settings, and its metrics where the mean was scored, thinned, into a folder of docs/runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run_dir / "config.json", folder)
+    lines = read_lines(run_dir)
+    scored = [line for line in lines if line["held_out"]]
+    kept = scored[:: max(1, len(scored) // N_LINES)]
+    with open(folder / "metrics.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept + [line for line in scored[-1:] if line not in kept])
+
+
+def score(policy, params, about):
+    """Return the scores of a policy on its own task, in order and shuffled."""
+    task = task_from_config(about["task"])
+    scores = {}
+    for name, shuffle in (("plain", False), ("shuffled", True)):
+        perturbed = ps.CartPoleSwingUp(task.version, perturbation=ps.Perturbation(shuffle=shuffle))
+        scores[name] = ps.evaluate(policy, params, perturbed, N_EPISODES, n_jobs=-1).as_dict()
+        del scores[name]["seconds"]
+    return scores
+
+
+def main():
+    """Make the model."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("name", help="of the model")
+    parser.add_argument("stages", nargs="+", metavar="RUN_DIR COMMAND", help="each stage's folder and command")
+    options = parser.parse_args()
+    if len(options.stages) % 2:
+        parser.error("give a command after every run folder")
+    stages = [(Path(run_dir), command) for run_dir, command in zip(options.stages[::2], options.stages[1::2])]
+
+    policy, params, about = load_policy_about(stages[-1][0] / "best.npz")
+    described = [describe_stage(run_dir, command) for run_dir, command in stages]
+    training = {
+        "stages": described,
+        "env_steps": sum(stage["env_steps"] for stage in described),
+        "seconds": round(sum(stage["seconds"] for stage in described), 1),
+        "versions": {
+            "pisensory": ps.__version__,
+            "numpy": version("numpy"),
+            "cma": version("cma"),
+            "python": platform.python_version(),
+        },
+    }
+    scores = score(policy, params, about)
+    path = ROOT / "pisensory" / "models" / f"{options.name}.npz"
+    ps.save_policy(path, policy, params, task=about["task"], training=training, scores=scores)
+    for number, (run_dir, _) in enumerate(stages, 1):
+        keep_stage(run_dir, ROOT / "docs" / "runs" / options.name / f"{number}-{run_dir.name}")
+    print(f"{path}: {scores['plain']['mean']:.1f} in order, {scores['shuffled']['mean']:.1f} shuffled")
+
+
+if __name__ == "__main__":
+    main()
