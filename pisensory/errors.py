@@ -73,3 +73,10 @@ def check_sizes(name: str, sizes: object) -> tuple[int, ...]:
     if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Iterable):
         raise InputError(f"{name} must be a sequence of layer sizes such as (32,) or (), got {sizes!r}")
     return tuple(check_int(f"each of {name}", size, 1) for size in sizes)
+
+
+def check_numbers(name: str, numbers: object) -> tuple[int, ...]:
+    """Return numbers of things, counted from 0, as a tuple of ints, or raise InputError naming the argument."""
+    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
+        raise InputError(f"{name} must be a sequence of numbers such as (0, 2) or (), got {numbers!r}")
+    return tuple(check_int(f"each of {name}", number, 0) for number in numbers)

@@ -16,6 +16,10 @@ PERTURBATIONS = st.builds(
     n_noise=st.integers(0, 6),
     noise_std=st.floats(0, 2),
     n_copies=st.integers(1, 3),
+    noise_kind=st.sampled_from(["white", "constant", "walk", "copy"]),
+    dropped=st.sets(st.integers(0, 4), max_size=2).map(tuple),
+    delay=st.integers(0, 6),
+    delayed=st.integers(0, 4),
 )
 
 

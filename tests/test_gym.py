@@ -185,6 +185,9 @@ def test_videos_are_recorded(library, tmp_path):
     [
         ps.Perturbation(shuffle=True), ps.Perturbation(reshuffle_every=3), ps.Perturbation(n_noise=4, noise_std=0.3),
         ps.Perturbation(shuffle=True, reshuffle_every=4, n_noise=2, n_copies=2),
+        ps.Perturbation(dropped=(0, 3), delay=3, delayed=1, n_noise=2, noise_kind="walk"),
+        ps.Perturbation(shuffle=True, delay=1, n_noise=7, noise_kind="copy"),
+        ps.Perturbation(n_noise=1, noise_kind="constant"),
     ],
 )  # fmt: skip
 def test_wrappers_agree_with_the_batched_task(library, perturbation):

@@ -40,7 +40,7 @@ class Settings:
         perturbation: what is done to the inputs; at most 50 noise inputs and 4 copies.
 
     Raises:
-        InputError: for an unknown version, a seed below 0 or above 2^32 - 1, or more inputs than fit.
+        InputError: for an unknown version, a seed below 0 or above 2^32 - 1, more inputs than fit, or inputs at fault.
     """
 
     version: str = "v1"
@@ -59,6 +59,8 @@ class Settings:
         ):
             if value > most:
                 raise InputError(f"a page shows at most {most} {name}, got {value}: ask for fewer")
+        if self.perturbation.noise_kind != "white" or self.perturbation.dropped or self.perturbation.delay:
+            raise InputError("a page starts with white noise and sound inputs: leave out noise_kind, dropped and delay")
 
 
 def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None) -> str:

@@ -50,9 +50,9 @@ class AntTask(GymTask):
     @property
     def config(self) -> dict[str, Any]:
         """The task's settings by name."""
-        perturbation = dataclasses.asdict(self.perturbation)
         return {
-            "kind": self.kind, "max_steps": self.max_steps, "perturbation": perturbation, "training": self.training,
+            "kind": self.kind, "max_steps": self.max_steps, "perturbation": self.perturbation.config,
+            "training": self.training,
         }  # fmt: skip
 
     def make_env(self) -> Any:

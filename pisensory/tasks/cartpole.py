@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -114,6 +114,11 @@ class CartPoleSwingUp(Task):
     def plain(self) -> CartPoleSwingUp:
         """The same task with nothing done to its inputs."""
         return dataclasses.replace(self, perturbation=Perturbation())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The task's settings by name."""
+        return {**super().config, "perturbation": self.perturbation.config}
 
     def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
         """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""

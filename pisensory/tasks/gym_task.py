@@ -90,7 +90,7 @@ class GymTask(Task):
         """The task's settings by name. One made from a function is named, but cannot be made from this."""
         return {
             "kind": self.kind, "env": self.name, "library": self.library, "max_steps": self.max_steps,
-            "kwargs": self.kwargs, "perturbation": dataclasses.asdict(self.perturbation),
+            "kwargs": self.kwargs, "perturbation": self.perturbation.config,
         }  # fmt: skip
 
     def make_env(self) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .libraries import library_of, load_library
-from .perturbation import EpisodeDraws, Perturbation
+from .perturbation import EpisodeDraws, Perturbation, SensorFaults, shape_noise
 
 
 def perturb_env(env: Any, perturbation: Perturbation) -> Any:
@@ -20,7 +20,7 @@ def perturb_env(env: Any, perturbation: Perturbation) -> Any:
 
     Args:
         env: of gym or Gymnasium, with observations of one axis.
-        perturbation: copies, noise inputs, shuffles.
+        perturbation: faults, copies, noise inputs, shuffles.
 
     Raises:
         InputError: for an environment of neither library, or other observations.
@@ -42,12 +42,15 @@ def _make_wrapper_class(library_name: str) -> type:
                 raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
             self.perturbation = perturbation
             self._n_sources = space.shape[0]
+            perturbation.n_features(self._n_sources)  # refuses inputs that there are not
             self.observation_space = _perturbed_space(library, space, perturbation)
             self._episode_seed: int | None = None
             self._episode = -1
             self._step = 0
             self._order: np.ndarray | None = None
             self._draws: EpisodeDraws | None = None
+            self._faults = SensorFaults(perturbation)
+            self._noise: np.ndarray | None = None
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             """Begin an episode, and the draws of its perturbation."""
@@ -57,6 +60,8 @@ def _make_wrapper_class(library_name: str) -> type:
                 self._episode = -1
             self._episode += 1
             self._draws = EpisodeDraws(self.perturbation, self._n_sources, self._episode_seed, self._episode)
+            self._faults = SensorFaults(self.perturbation)
+            self._noise = None
             self._step = 0
             return self._perturb(observation), info
 
@@ -68,11 +73,17 @@ def _make_wrapper_class(library_name: str) -> type:
         def _perturb(self, observation: np.ndarray) -> np.ndarray:
             if self._draws is None:
                 raise InputError("call reset() before step()")
-            noise = self._draws.noise(1)[0]
+            sources = np.array(observation, np.float32)
+            self._faults.apply(sources, self._step)
+            kind = self.perturbation.noise_kind
+            self._noise = shape_noise(kind, self._draws.noise(1)[None], self._noise)[:, 0]
+            noise = self._noise[0]
+            if kind == "copy":
+                noise = noise + sources[np.arange(len(noise)) % len(sources)]
             if self.perturbation.reorders_at(self._step):
                 self._order = self._draws.order(self._step)
             self._step += 1
-            return np.concatenate([np.asarray(observation, np.float32), noise])[self._order]
+            return np.concatenate([sources, noise])[self._order]
 
     PerturbObservation.__module__ = __name__
     return PerturbObservation
@@ -80,7 +91,10 @@ def _make_wrapper_class(library_name: str) -> type:
 
 def _perturbed_space(library: Any, space: Any, perturbation: Perturbation) -> Any:
     """Return the bounds of what a perturbation shows: shuffled, any input may be anywhere."""
-    low, high = (np.repeat(bound.astype(np.float32), perturbation.n_copies) for bound in (space.low, space.high))
+    low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+    for number in perturbation.dropped:
+        low[number], high[number] = min(low[number], 0), max(high[number], 0)
+    low, high = (np.repeat(bound, perturbation.n_copies) for bound in (low, high))
     noise = np.full(perturbation.n_noise, np.inf, np.float32)
     low, high = np.concatenate([low, -noise]), np.concatenate([high, noise])
     if perturbation.shuffle or perturbation.reshuffle_every is not None:

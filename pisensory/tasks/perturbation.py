@@ -1,31 +1,43 @@
-"""What can be done to the inputs between a task and a policy: copies, noise inputs, shuffles."""
+"""What can be done to the inputs between a task and a policy: faults, copies, noise inputs, shuffles."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import math
+from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_positive
+from ..errors import InputError, check_int, check_numbers, check_positive
 from .base import NOISE, SHUFFLE, Seed, TaskRun, episode_generator
+
+NOISE_KINDS = ("white", "constant", "walk", "copy")
+WALK_MEMORY = 100.0  # steps in which the correlation of a "walk" falls to 1/e
 
 _NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
 
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """Changes to the inputs, applied in this order: copies, then noise inputs after them, then the shuffle.
+    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs after them, the shuffle.
 
     Args:
         shuffle: put the inputs in a random order, drawn anew for every episode.
         reshuffle_every: draw a new order every so many steps of an episode as well; None for never. It
             implies no shuffle at the start of an episode: ask for that with `shuffle`.
-        n_noise: inputs of independent Gaussian noise to add.
+        n_noise: inputs of Gaussian noise to add.
         noise_std: their standard deviation.
         n_copies: how many times each input is given.
+        noise_kind: "white", drawn anew at every step; "constant", drawn once an episode; "walk", a slow random
+            walk drawn back to zero so that its deviation stays the same; or "copy", white noise on top of one
+            of the task's own inputs, the first for the first noise input, and so on around.
+        dropped: numbers of the task's inputs that read 0, from 0.
+        delay: steps by which one input is late; until then it shows the first value of the episode.
+        delayed: the number of that input, from 0.
 
     Raises:
-        InputError: for a negative count, no copies, or a negative deviation.
+        InputError: for a negative count, no copies, a negative deviation, or an unknown kind of noise.
     """
 
     shuffle: bool = False
@@ -33,6 +45,10 @@ class Perturbation:
     n_noise: int = 0
     noise_std: float = 0.1
     n_copies: int = 1
+    noise_kind: str = "white"
+    dropped: tuple[int, ...] = ()
+    delay: int = 0
+    delayed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.shuffle, (bool, np.bool_)):
@@ -43,9 +59,36 @@ class Perturbation:
         object.__setattr__(self, "n_noise", check_int("n_noise", self.n_noise, 0))
         object.__setattr__(self, "noise_std", check_positive("noise_std", self.noise_std, allow_zero=True))
         object.__setattr__(self, "n_copies", check_int("n_copies", self.n_copies, 1))
+        if self.noise_kind not in NOISE_KINDS:
+            raise InputError(f"noise_kind must be one of {', '.join(NOISE_KINDS)}, got {self.noise_kind!r}")
+        object.__setattr__(self, "dropped", check_numbers("dropped", self.dropped))
+        object.__setattr__(self, "delay", check_int("delay", self.delay, 0))
+        object.__setattr__(self, "delayed", check_int("delayed", self.delayed, 0))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings by name: what files keep.
+
+        Those that files have not always had are among them only where they differ from their defaults, so that
+        runs of before can be resumed.
+        """
+        settings = {**dataclasses.asdict(self), "dropped": list(self.dropped)}
+        if self.noise_kind == "white":
+            del settings["noise_kind"]
+        if not self.dropped:
+            del settings["dropped"]
+        if not self.delay:
+            del settings["delay"], settings["delayed"]
+        return settings
 
     def n_features(self, n_sources: int) -> int:
-        """Return how many inputs a policy sees of a task that has `n_sources`."""
+        """Return how many inputs a policy sees of a task that has `n_sources`.
+
+        Raises InputError if an input that is dropped or delayed is not among them.
+        """
+        for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
+            if numbers and max(numbers) >= n_sources:
+                raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
         return n_sources * self.n_copies + self.n_noise
 
     def reorders_at(self, step: int) -> bool:
@@ -61,7 +104,8 @@ class Perturbation:
             seed: of the rollout.
             episodes: numbers (candidate, episode).
         """
-        if not self.shuffle and self.reshuffle_every is None and self.n_features(n_sources) == n_sources:
+        reordered = self.shuffle or self.reshuffle_every is not None
+        if not (reordered or self.dropped or self.delay) and self.n_features(n_sources) == n_sources:
             return run
         numbers, positions = np.unique(episodes, return_inverse=True)
         draws = [EpisodeDraws(self, n_sources, seed, int(number)) for number in numbers]
@@ -95,10 +139,65 @@ class EpisodeDraws:
         return self._shuffler.permutation(self._sources) if shuffled else self._sources
 
     def noise(self, n_steps: int) -> np.ndarray:
-        """Return the noise (step, noise input), float32, of the next `n_steps` steps."""
+        """Return white noise (step, noise input), float32, for the next `n_steps` steps."""
         noise = self._noisemaker.standard_normal((n_steps, self.perturbation.n_noise), dtype=np.float32)
         noise *= np.float32(self.perturbation.noise_std)
         return noise
+
+
+def shape_noise(kind: str, white: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    """Return noise of a kind, made from white noise of the same deviation; white noise may be overwritten.
+
+    A "walk" is an autoregressive process of the first order (Box and Jenkins, "Time Series Analysis", 1970):
+    x_t = r x_{t-1} + sqrt(1 - r^2) w_t with r = exp(-1 / WALK_MEMORY), which keeps the deviation of w.
+
+    Args:
+        kind: of NOISE_KINDS.
+        white: (episode, step, noise input), float32.
+        before: the noise of the step before (episode, noise input); None at the start of an episode.
+    """
+    if kind == "constant":
+        white[...] = (white[:, 0] if before is None else before)[:, None]
+    elif kind == "walk":
+        keep = np.float32(math.exp(-1.0 / WALK_MEMORY))
+        add = np.float32(math.sqrt(1.0 - float(keep) ** 2))
+        for step in range(white.shape[1]):
+            if before is not None:
+                white[:, step] = keep * before + add * white[:, step]
+            before = white[:, step]
+    return white
+
+
+class SensorFaults:
+    """The faults of a task's own inputs: a late one, and those that read 0.
+
+    Args:
+        perturbation: what is wrong with them.
+    """
+
+    def __init__(self, perturbation: Perturbation) -> None:
+        self._dropped = list(perturbation.dropped)
+        self._delay, self._delayed = perturbation.delay, perturbation.delayed
+        self._past: np.ndarray | None = None  # (step, ...), a ring
+
+    def apply(self, values: np.ndarray, step: int) -> None:
+        """Change what the inputs (input, ...) read at this step of an episode, counted from 0."""
+        if self._delay:
+            if self._past is None:
+                self._past = np.repeat(values[self._delayed][None], self._delay, axis=0)
+            place = step % self._delay
+            now = values[self._delayed].copy()
+            values[self._delayed] = self._past[place]
+            self._past[place] = now
+        if self._dropped:
+            values[self._dropped] = 0
+
+    def keep(self, rows: np.ndarray) -> SensorFaults:
+        """Return the faults of only these candidates, of values (input, candidate, ...)."""
+        kept = copy.copy(self)
+        if self._past is not None:
+            kept._past = self._past[:, rows]
+        return kept
 
 
 class PerturbedRun(TaskRun):
@@ -126,6 +225,7 @@ class PerturbedRun(TaskRun):
         self._draws = draws
         self._positions = positions
         self._step = 0
+        self._faults = SensorFaults(perturbation)
         self._noise = np.empty((len(draws), 0, perturbation.n_noise), dtype=np.float32)
         self._noise_start = 0
         # In memory the source comes first, as channels do in the networks.
@@ -134,14 +234,18 @@ class PerturbedRun(TaskRun):
 
     def observe(self, out: np.ndarray) -> None:
         """Write the perturbed observations into `out` (candidate, feature, episode)."""
-        self.run.observe(self._values[: self.n_sources].transpose(1, 0, 2))
+        sources, noise = self._values[: self.n_sources], self._values[self.n_sources :]
+        self.run.observe(sources.transpose(1, 0, 2))
+        self._faults.apply(sources, self._step)
         if self.perturbation.n_noise:
-            self._values[self.n_sources :] = np.moveaxis(self._next_noise(), -1, 0)
+            noise[...] = np.moveaxis(self._next_noise(), -1, 0)
+            if self.perturbation.noise_kind == "copy":
+                noise += sources[np.arange(len(noise)) % self.n_sources]
         if self.perturbation.reorders_at(self._step):
             orders = np.stack([draws.order(self._step) for draws in self._draws])
             plane = np.arange(self._positions.size).reshape(self._positions.shape)
-            sources = np.moveaxis(orders[self._positions], -1, 0)
-            self._indices[...] = sources * self._positions.size + plane
+            shown = np.moveaxis(orders[self._positions], -1, 0)
+            self._indices[...] = shown * self._positions.size + plane
         np.take(self._values, self._indices, out=out.transpose(1, 0, 2), mode="clip")
         self._step += 1
 
@@ -150,7 +254,9 @@ class PerturbedRun(TaskRun):
         at = self._step - self._noise_start
         if at >= self._noise.shape[1]:
             n_steps = max(1, min(100, _NOISE_BLOCK // (len(self._draws) * self.perturbation.n_noise)))
-            self._noise = np.stack([draws.noise(n_steps) for draws in self._draws])
+            white = np.stack([draws.noise(n_steps) for draws in self._draws])
+            before = self._noise[:, -1] if self._noise.shape[1] else None
+            self._noise = shape_noise(self.perturbation.noise_kind, white, before)
             self._noise_start, at = self._step, 0
         return self._noise[self._positions, at]
 
@@ -162,6 +268,7 @@ class PerturbedRun(TaskRun):
         """Return the run of only these candidates; the streams of draws go on where they are."""
         kept = PerturbedRun(self.perturbation, self.run.keep(rows), self.n_sources, self._draws, self._positions[rows])
         kept._step, kept._noise, kept._noise_start = self._step, self._noise, self._noise_start
+        kept._faults = self._faults.keep(rows)
         plane = np.arange(kept._positions.size).reshape(kept._positions.shape)
         sources = self._indices[:, rows] // self._positions.size
         kept._indices[...] = sources * kept._positions.size + plane
