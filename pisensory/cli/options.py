@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +103,23 @@ def make_task(options: argparse.Namespace, base: Task) -> Task:
     changes = given(options, {"max_steps": "max_steps"})
     perturbation = dataclasses.replace(base.perturbation, **given(options, _PERTURBATION))  # type: ignore[attr-defined]
     return dataclasses.replace(base, perturbation=perturbation, **changes)  # type: ignore[type-var]
+
+
+def make_task_named(name: str | None, base: Task) -> Task:
+    """Return the task of this name, with nothing else said about it; `base` if there is no name."""
+    names = ("max_steps", *_PERTURBATION.values())
+    return make_task(argparse.Namespace(task=name, **dict.fromkeys(names)), base)
+
+
+def free_name(path: str, taken: Container[str]) -> str:
+    """Return a name to show for what is at `path` that is not in `taken`."""
+    resolved = Path(path).resolve()
+    name = resolved.name if resolved.is_dir() else resolved.stem
+    number = 2
+    unique = name
+    while unique in taken:
+        unique, number = f"{name} {number}", number + 1
+    return unique
 
 
 def default_policy(kind: str, task: Task) -> Policy:

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..page import Settings, write_page
 from ..policies import Policy
 from ..tasks import CartPoleSwingUp
-from .options import POLICY_KINDS, Model, add_sizes, add_task, load_model, make_task
+from .options import POLICY_KINDS, Model, add_sizes, add_task, free_name, load_model, make_task
 
 # What is done to the inputs on the page says nothing about what a bare vector was made for.
 _INPUTS = ("task", "shuffle", "reshuffle_every", "noise_features", "noise_std", "copies")
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     models: dict[str, tuple[Policy, np.ndarray]] = {}
     for path in options.models:
         model = _load(options, path)
-        models[_free_name(path, models)] = (model.policy, model.params)
+        models[free_name(path, models)] = (model.policy, model.params)
     write_page(options.output, models, Settings(task.version, options.seed, task.perturbation))
     path = Path(options.output).resolve()
     print(f"wrote {options.output} ({path.stat().st_size / 1000:.0f} kB): open it in a browser")
@@ -68,14 +68,3 @@ def _load(options: argparse.Namespace, path: str) -> Model:
             "give it models trained on harder, v0 or v1"
         )
     return model
-
-
-def _free_name(path: str, taken: Any) -> str:
-    """Return a name to show for the model at `path` that is not in `taken`."""
-    resolved = Path(path).resolve()
-    name = resolved.name if resolved.is_dir() else resolved.stem
-    number = 2
-    unique = name
-    while unique in taken:
-        unique, number = f"{name} {number}", number + 1
-    return unique

@@ -1,0 +1,48 @@
+"""`pisensory plot`: the learning curves of runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, import_extra
+from ..figures import Curve, as_png, as_svg, learning_curves, read_curve
+from ..files import atomic_write
+from .options import free_name
+
+_SUFFIXES = (".png", ".svg")
+
+
+def add(commands: Any) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_parser(
+        "plot",
+        help="draw the learning curves of runs",
+        description="Draw the scores of runs of train (mean, max and held out) and clone (held out, and the loss) over "
+        "generations or rounds, and over wall time. Runs may be going on.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder of train or clone")
+    parser.add_argument(
+        "--output", "-o", default="learning-curves.png", metavar="FILE",
+        help="to write, .png or .svg (default: learning-curves.png)",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the curves and say where they are."""
+    output = Path(options.output)
+    if output.suffix not in _SUFFIXES:
+        raise InputError(f"--output must end in {' or '.join(_SUFFIXES)}, got {options.output!r}")
+    import_extra("matplotlib", "viz")
+    curves: dict[str, Curve] = {}
+    for path in options.runs:
+        name = free_name(path, curves)
+        curves[name] = read_curve(path, name)
+    figure = learning_curves(list(curves.values()))
+    data = as_png(figure) if output.suffix == ".png" else as_svg(figure, output.stem).encode()
+    with atomic_write(output) as file:
+        file.write(data)
+    print(f"wrote {output}")
+    return 0

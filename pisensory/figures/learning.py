@@ -1,0 +1,117 @@
+"""Learning curves, from the run folders of training and cloning."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cloning.loop import COLUMNS as CLONE_COLUMNS
+from ..errors import FileError, InputError
+from ..files import PathLike
+from ..train.records import COLUMNS, CONFIG, METRICS, read_config, read_metrics
+from .style import MARKERS, colour, new_figure, styled
+
+_MAX_POINTS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """What one run has measured on its way.
+
+    Attributes:
+        name: what to call it.
+        unit: what its lines count: "generation" or "round".
+        columns: name of the column -> its numbers (line,), NaN where there is none.
+    """
+
+    name: str
+    unit: str
+    columns: dict[str, np.ndarray]
+
+
+def read_curve(run_dir: PathLike, name: str | None = None) -> Curve:
+    """Read the metrics of a run folder of `train` or `clone`, which may be going on.
+
+    Raises FileError if the folder is no run, or has no line of metrics yet.
+    """
+    folder = Path(run_dir)
+    if not (folder / CONFIG).exists():
+        state = "is not there" if not folder.exists() else "is not a run of pisensory"
+        raise FileError(f"{folder} {state}: give the folder of a run of train or clone")
+    cloned = "teacher" in read_config(folder)["training"]
+    names = CLONE_COLUMNS if cloned else COLUMNS
+    if not (folder / METRICS).exists():
+        raise FileError(f"{folder} has no {METRICS} yet: wait for the first {names[0]}")
+    rows = read_metrics(folder, names)
+    if not rows:
+        raise FileError(f"{folder} has no line of metrics yet: wait for the first {names[0]}")
+    columns = {column: np.array([float(row[column] or "nan") for row in rows]) for column in names}
+    return Curve(name or folder.resolve().name, names[0], columns)
+
+
+def learning_curves(curves: Sequence[Curve]) -> Any:
+    """Draw scores over generations (rounds) and over wall time, and the loss of clones below.
+
+    Raises InputError if there is nothing to draw.
+    """
+    if not curves:
+        raise InputError("learning curves need at least one run")
+    losses = [curve for curve in curves if "loss" in curve.columns]
+    with styled():
+        figure, axes = new_figure(
+            (3.9 if not losses else 6.0) + 0.22 * len(curves), 1 + bool(losses), 2, squeeze=False, sharey="row"
+        )
+        longest = max(curve.columns["elapsed"][-1] for curve in curves)
+        scale, unit = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 120 else (1, "seconds")
+        for number, curve in enumerate(curves):
+            xs = (curve.columns[curve.unit], curve.columns["elapsed"] / scale)
+            for column, x in enumerate(xs):
+                _draw_scores(axes[0, column], x, curve, number)
+                if curve in losses:
+                    _draw_loss(axes[1, column], x, curve, number)
+        counted = " or ".join(f"{unit}s" for unit in dict.fromkeys(curve.unit for curve in curves))
+        axes[-1, 0].set_xlabel(counted)
+        axes[-1, 1].set_xlabel(f"wall time ({unit})")
+        axes[0, 0].set_ylabel("return of an episode")
+        if losses:
+            axes[1, 0].set_ylabel("mean squared error\nof the action")
+            axes[1, 0].set_yscale("log")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+    return figure
+
+
+def _draw_scores(axes: Any, x: np.ndarray, curve: Curve, number: int) -> None:
+    columns = curve.columns
+    if "mean" in columns:
+        for name, label, style in (
+            ("mean", "mean", {"lw": 1.2, "ls": "-", "alpha": 0.7}),
+            ("max", "max", {"lw": 0.9, "ls": ":"}),
+        ):
+            axes.plot(*_thin(x, columns[name]), color=colour(number), label=f"{curve.name}: {label}", **style)
+    _draw_marked(axes, x, columns["held_out"], number, f"{curve.name}: held out")
+
+
+def _draw_loss(axes: Any, x: np.ndarray, curve: Curve, number: int) -> None:
+    axes.plot(*_thin(x, curve.columns["loss"]), color=colour(number), lw=1.2, alpha=0.7)
+    _draw_marked(axes, x, curve.columns["held_out_loss"], number, "")
+
+
+def _draw_marked(axes: Any, x: np.ndarray, values: np.ndarray, number: int, label: str) -> None:
+    there = np.isfinite(values)
+    axes.plot(
+        *_thin(x[there], values[there]), color=colour(number), lw=2, marker=MARKERS[number % len(MARKERS)],
+        markersize=5, markevery=max(1, min(int(there.sum()), _MAX_POINTS) // 12), label=label,
+    )  # fmt: skip
+
+
+def _thin(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points averaged in groups, so that at most _MAX_POINTS are left."""
+    if len(x) <= _MAX_POINTS:
+        return x, values
+    groups = np.array_split(np.arange(len(x)), _MAX_POINTS)
+    return tuple(np.array([array[group].mean() for group in groups]) for array in (x, values))  # type: ignore[return-value]
