@@ -105,10 +105,10 @@ def make_task(options: argparse.Namespace, base: Task) -> Task:
     return dataclasses.replace(base, perturbation=perturbation, **changes)  # type: ignore[type-var]
 
 
-def make_task_named(name: str | None, base: Task) -> Task:
-    """Return the task of this name, with nothing else said about it; `base` if there is no name."""
-    names = ("max_steps", *_PERTURBATION.values())
-    return make_task(argparse.Namespace(task=name, **dict.fromkeys(names)), base)
+def make_plain_task(name: str | None, max_steps: int | None, base: Task) -> Task:
+    """Return the task of this name and length, with its inputs as they are; those of `base` where there is none."""
+    options = argparse.Namespace(task=name, max_steps=max_steps, **dict.fromkeys(_PERTURBATION.values()))
+    return make_task(options, base)
 
 
 def free_name(path: str, taken: Container[str]) -> str:

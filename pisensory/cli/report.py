@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ..report import Subject, write_report
-from .options import free_name, load_file, make_task_named
+from .options import free_name, load_file, make_plain_task
 
 
 def add(commands: Any) -> None:
@@ -26,6 +25,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--task", metavar="TASK", help="harder, v0 or v1; ant; gym:ID or gymnasium:ID (default: that of each model)"
     )
+    parser.add_argument("--max-steps", type=int, metavar="N", help="longest episode (default: that of the task)")
     parser.add_argument(
         "--episodes", "-e", type=int, metavar="N",
         help="of each score (default: 1000; 100 where an environment is stepped by gym)",
@@ -43,21 +43,21 @@ def run(options: argparse.Namespace) -> int:
     for path in options.models:
         model = load_file(path, options.task)
         name = free_name(path, subjects)
-        task = make_task_named(options.task, model.task)
+        task = make_plain_task(options.task, options.max_steps, model.task)
         subjects[name] = Subject(name, model.policy, model.params, task)
     report = write_report(
         list(subjects.values()), options.output, options.episodes, options.seed, options.jobs, options.executor,
         progress=True, command=_command(options),
     )  # fmt: skip
     page = Path(options.output) / "report.html"
-    print(f"wrote {page} and the figures beside it in {report['seconds']:.0f} s", file=sys.stdout)
+    print(f"wrote {page} and the figures beside it in {report['seconds']:.0f} s")
     return 0
 
 
 def _command(options: argparse.Namespace) -> str:
     """Return the command that makes the same report."""
     words = ["pisensory", "report", *options.models, "-o", options.output]
-    for name in ("task", "episodes"):
-        if getattr(options, name) is not None:
-            words += [f"--{name}", str(getattr(options, name))]
+    for name, value in (("task", options.task), ("max-steps", options.max_steps), ("episodes", options.episodes)):
+        if value is not None:
+            words += [f"--{name}", str(value)]
     return shlex.join([*words, "--seed", str(options.seed)])

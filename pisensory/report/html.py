@@ -49,7 +49,8 @@ _SECTIONS = (
         "latent",
         "The latent code does not change",
         "What the policy makes of its inputs before it acts: the channels of the latent code over one episode, the "
-        "same episode with the inputs in order and shuffled. The difference is 0, not nearly 0.",
+        "same episode with the inputs in order and shuffled. Where no bit depends on the "
+        "order, the largest difference is 0, not nearly 0.",
     ),
     (
         "attention",

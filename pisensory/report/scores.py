@@ -102,6 +102,11 @@ def _perturbed(task: Task, **changes: Any) -> Task:
     return dataclasses.replace(task, perturbation=Perturbation(**changes))  # type: ignore[type-var]
 
 
+def _v1(subject: Subject) -> Task:
+    """Return the environment of the video, with episodes as long as the subject's."""
+    return CartPoleSwingUp("v1", subject.task.max_steps)
+
+
 def _inputs(subject: Subject, n_episodes: int) -> Iterator[Cell]:
     n = subject.task.n_features
     conditions: list[tuple[str, str, dict[str, Any], float]] = [
@@ -124,7 +129,7 @@ def _reshuffling(subject: Subject, n_episodes: int) -> Iterator[Cell]:
 
 def _shuffling(subject: Subject, n_episodes: int) -> Iterator[Cell]:
     for key, shuffle in (("plain", False), ("shuffled", True)):
-        task = CartPoleSwingUp("v1", perturbation=Perturbation(shuffle=shuffle))
+        task = _perturbed(_v1(subject), shuffle=shuffle)
         yield Cell("shuffling", subject, key, key, task, n_episodes, keep_returns=True)
 
 
@@ -132,7 +137,7 @@ def _noise_features(subject: Subject, n_episodes: int) -> Iterator[Cell]:
     if not subject.is_invariant:
         return
     for count, shuffle in itertools.product(NOISE_FEATURES, (False, True)):
-        task = CartPoleSwingUp("v1", perturbation=Perturbation(shuffle=shuffle, n_noise=count))
+        task = _perturbed(_v1(subject), shuffle=shuffle, n_noise=count)
         label = f"{count} of noise, {'shuffled' if shuffle else 'in order'}"
         about = {"n_noise": count, "shuffle": shuffle}
         yield Cell("noise-features", subject, label, label, task, n_episodes, about=about)
