@@ -14,7 +14,7 @@ import pisensory as ps
 from pisensory import figures
 from pisensory.figures.scores import draw_shuffling
 from pisensory.report import Subject, write_report
-from pisensory.report.inside import study_inside
+from pisensory.report.inside import _first_run, study_inside
 from pisensory.report.published import published_facts
 from pisensory.report.scores import Scorer, plan_scores
 from pisensory.tasks import task_from_config
@@ -249,6 +249,11 @@ def test_six_models_of_the_video_are_in_its_order(reference):
     assert sorted(means, key=means.get)[-2:] == ["invariant_ours", "invariant_official"]
     _, figure = draw_shuffling(scores)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][::-1] == list(VIDEO)
+
+
+def test_recovery_is_where_the_code_stays_near():
+    near = np.array([0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1], bool)
+    assert [_first_run(near, length) for length in (1, 2, 3, 4, 5)] == [1, 1, 4, 8, None]
 
 
 def test_recovery_of_the_published_policy(published):

@@ -17,7 +17,7 @@ RECOVERY_STEPS = 1000  # before the reshuffle, and after it
 RECOVERY_EPISODES = 400
 REGRESSION_EPISODES = 200
 SMOOTHING = 25  # steps of the moving average of latent codes
-WITHIN = 0.05
+WITHIN, HOLDS = 0.05, 100  # the latent code is back when its distance stays within this for so many steps
 _BEFORE = 100  # steps before the reshuffle that are shown
 
 
@@ -94,18 +94,23 @@ def _recovery(subject: Subject, n_episodes: int, seed: int) -> dict[str, Any]:
     distance = np.linalg.norm(means[1] - means[0], axis=1) / np.sqrt((code**2).sum(axis=1).mean())
     # The moving average would mix what was before the reshuffle with what came after.
     distance[:RECOVERY_STEPS] = 0
-    beyond = np.flatnonzero(distance[RECOVERY_STEPS:] > WITHIN)
-    recovered = 0 if len(beyond) == 0 else int(beyond[-1]) + 1
-    shown = slice(RECOVERY_STEPS - _BEFORE, steps)
+    shown = slice(RECOVERY_STEPS - _BEFORE, steps - SMOOTHING)
     return {
         "episodes": int(living.sum()),
         "alive_at_the_end": float(alive[-1]),
-        "steps_to_recover": recovered if recovered < RECOVERY_STEPS - SMOOTHING else None,
-        "steps": [-_BEFORE, RECOVERY_STEPS],
+        "steps_to_recover": _first_run(distance[RECOVERY_STEPS : shown.stop] <= WITHIN, HOLDS),
+        "steps": [-_BEFORE, RECOVERY_STEPS - SMOOTHING],
         "reward_alone": _rounded(rewards[0][shown]),
         "reward_reshuffled": _rounded(rewards[1][shown]),
         "latent_distance": _rounded(distance[shown]),
     }
+
+
+def _first_run(true: np.ndarray, length: int) -> int | None:
+    """Return where the first `length` values on end that are true begin; None if there are none."""
+    counts = np.concatenate([[0], np.cumsum(true)])
+    starts = np.flatnonzero(counts[length:] - counts[:-length] == length)
+    return int(starts[0]) if len(starts) else None
 
 
 def _mean_latent(recording: Recording, living: np.ndarray, n_steps: int) -> np.ndarray:
