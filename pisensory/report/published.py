@@ -41,7 +41,6 @@ _ANT: dict[str, Facts] = {
         "every 500": (2548, 87),
         "never": (2576, 75),
     },
-    "d85a03ca76fb9f88": {"plain": (2700, 28), "shuffled": (232, 112)},
 }
 
 
