@@ -153,7 +153,7 @@ def test_same_numbers_on_two_processes(made, tmp_path):
 
 def test_other_tasks_get_the_two_tables_and_a_note(tmp_path):
     pytest.importorskip("gymnasium")
-    task = ps.GymTask("pisensory:pisensory/CartPoleSwingUp-v1", max_steps=10)
+    task = ps.GymTask("Pendulum-v1", max_steps=10)
     report = write_report([subject("other", ps.InvariantPolicy(), task)], tmp_path, 2, n_jobs=1)
     assert set(report["scores"]) == {"inputs", "reshuffling"}
     assert report["inside"] == []

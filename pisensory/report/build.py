@@ -108,7 +108,7 @@ def _run(
     cells = [cell for subject in subjects for cell in plan_scores(subject, _episodes(subject, n_episodes))]
     insiders = [subject for subject in subjects if subject.is_cartpole and subject.is_invariant]
     scores: dict[str, list[dict[str, Any]]] = {}
-    bar = Progress(len(cells) + len(insiders), "score", enabled=progress)
+    bar = Progress(len(cells) + len(insiders), "score", shown=progress)
     try:
         with open_executor(executor, n_jobs) as opened:
             scorer = Scorer(seed, opened)
