@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tasks.cartpole import FEATURES
-from .style import INK, MARKERS, PALETTE, SOFT, colour, new_figure, sequential
+from .style import INK, MARKERS, PALETTE, PAPER, SOFT, colour, new_figure, sequential
 
 Scores = Sequence[dict[str, Any]]
 Drawn = tuple[str, Any]
@@ -112,6 +112,7 @@ def draw_shuffling(scores: Scores) -> Drawn:
             axes.annotate(
                 f"{mean:.0f}", (mean, centre + side * 0.24), xytext=(6 if mean < 880 else -6, 0),
                 textcoords="offset points", ha="left" if mean < 880 else "right", va="center", fontsize=9,
+                bbox={"facecolor": PAPER, "alpha": 0.75, "linewidth": 0, "pad": 1},
             )  # fmt: skip
         axes.axhline(len(models) - 1 - number, color=SOFT, lw=0.6)
     for shade, label in ((PALETTE[0], "inputs in order"), (PALETTE[4], "shuffled")):
