@@ -51,7 +51,7 @@ def test_every_number_is_that_of_evaluate(made):
     assert set(read["versions"]) >= {"pisensory", "numpy", "python", "matplotlib"}
     by_name = {subject.name: subject for subject in subjects}
     for study in ("inputs", "reshuffling", "dropped", "delay", "noise-kinds", "shuffling"):
-        for score in read["scores"][study][::7]:
+        for score in read["scores"][study][:: 1 if study == "inputs" else 7]:
             whose = by_name[score["model"]]
             policy = whose.policy
             if score["gain"] != 1:
