@@ -13,7 +13,8 @@ import numpy as np
 from .errors import InputError, check_int
 from .parameters import check_population
 from .policies import Policy
-from .tasks import Task
+from .policies.base import PolicyRun
+from .tasks import Task, TaskRun
 from .tasks.base import Seed, check_seed
 
 # The most episodes in one row: a block this wide makes a matrix product worth its call.
@@ -110,6 +111,14 @@ def check_fit(policy: Policy, task: Task) -> None:
         raise InputError(f"the policy gives {policy.n_actions} actions but the task takes {task.n_actions}")
 
 
+def start_chunk(chunk: Chunk) -> tuple[TaskRun, PolicyRun, np.ndarray]:
+    """Return a chunk's tasks and policies at their start, and which of their episodes (row, episode) there are."""
+    alive = chunk.episodes >= 0
+    weights = [array[chunk.candidates] for array in chunk.policy.prepare(chunk.population)]
+    task_run = chunk.task.start(chunk.seed, np.maximum(chunk.episodes, 0))
+    return task_run, chunk.policy.start(weights, chunk.task.n_features, alive.shape[1]), alive
+
+
 def run_chunk(chunk: Chunk) -> Rollout:
     """Live through the episodes of a chunk; returns and lengths are (row, episode)."""
     with np.errstate(over="ignore", under="ignore"):  # an infinite score saturates tanh, as it should
@@ -117,11 +126,8 @@ def run_chunk(chunk: Chunk) -> Rollout:
 
 
 def _run_chunk(chunk: Chunk) -> Rollout:
-    task, policy = chunk.task, chunk.policy
-    alive = chunk.episodes >= 0
-    weights = [array[chunk.candidates] for array in policy.prepare(chunk.population)]
-    task_run = task.start(chunk.seed, np.maximum(chunk.episodes, 0))
-    policy_run = policy.start(weights, task.n_features, alive.shape[1])
+    task = chunk.task
+    task_run, policy_run, alive = start_chunk(chunk)
     result = Rollout(np.zeros(alive.shape), np.zeros(alive.shape, dtype=np.int64))
     rows = np.arange(len(alive))
     returns, lengths = np.zeros(alive.shape), np.zeros(alive.shape, dtype=np.int64)

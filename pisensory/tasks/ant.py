@@ -14,6 +14,8 @@ from .gym_task import GymTask
 from .libraries import quiet
 from .perturbation import Perturbation
 
+_PICTURE_SIZE = (640, 480)  # pixels
+
 
 @dataclasses.dataclass(frozen=True)
 class AntTask(GymTask):
@@ -63,7 +65,16 @@ class AntTask(GymTask):
             env = super().make_env()
             # An engine's first episode is unlike all later ones, which start from the state saved at its end.
             env.reset(seed=0)
+            env.unwrapped._render_width, env.unwrapped._render_height = _PICTURE_SIZE
         return env
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the 28 inputs."""
+        joints = [f"{part} {leg}" for leg in range(1, 5) for part in ("hip", "ankle")]
+        turns = [f"{joint}{rate}" for joint in joints for rate in ("", " speed")]
+        body = ("height", "sin(target)", "cos(target)", "v forward", "v sideways", "v up", "roll", "pitch")
+        return (*body, *turns, *(f"foot {leg} down" for leg in range(1, 5)))
 
     def reward(self, env: Any, reward: float) -> float:
         """Return what the step just taken is worth; source: the published training code's settings."""

@@ -97,6 +97,11 @@ class Task(ABC):
         """The number of inputs a policy sees."""
 
     @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the task's own inputs, before anything is done to them."""
+        return tuple(f"input {number}" for number in range(self.plain.n_features))
+
+    @property
     def plain(self) -> Task:
         """The same task with nothing done to its inputs."""
         return self

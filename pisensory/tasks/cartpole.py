@@ -111,6 +111,11 @@ class CartPoleSwingUp(Task):
         return self.perturbation.n_features(len(FEATURES))
 
     @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the five inputs."""
+        return FEATURES
+
+    @property
     def plain(self) -> CartPoleSwingUp:
         """The same task with nothing done to its inputs."""
         return dataclasses.replace(self, perturbation=Perturbation())

@@ -18,20 +18,19 @@ _TEXT = 14  # pixels
 
 
 @functools.lru_cache(maxsize=1)
-def _pillow() -> tuple[Any, Any, Any]:
+def load_pillow() -> tuple[Any, Any, Any]:
+    """Return Pillow's modules Image, ImageDraw and ImageFont; raise MissingExtraError if it is not installed."""
     return tuple(import_extra(f"PIL.{name}", "viz") for name in ("Image", "ImageDraw", "ImageFont"))  # type: ignore[return-value]
 
 
-@functools.lru_cache(maxsize=4)
-def _font(size: int) -> Any:
-    try:
-        return _pillow()[2].load_default(size)
-    except TypeError:  # Pillow before 10.1 has one size only
-        return _pillow()[2].load_default()
+@functools.lru_cache(maxsize=16)
+def load_font(size: int) -> Any:
+    """Return Pillow's own font in a size, in pixels."""
+    return load_pillow()[2].load_default(size)
 
 
 def draw_cartpole(
-    x: float, theta: float, action: float, score: float, size: tuple[int, int] = (600, 400)
+    x: float, theta: float, action: float, score: float | None, size: tuple[int, int] = (600, 400)
 ) -> np.ndarray:
     """Return a picture of the cart-pole as uint8 (height, width, 3).
 
@@ -39,25 +38,26 @@ def draw_cartpole(
         x: the cart's place on the track, in m.
         theta: the pole's angle, in rad; 0 is upright.
         action: the force in units of the largest, in [-1, 1], shown as an arrow.
-        score: the return so far, shown as a number.
+        score: the return so far, shown as a number beside the force; None shows neither.
         size: width and height in pixels.
 
     Raises:
         InputError: for a size below one.
         MissingExtraError: if Pillow is not installed.
     """
-    image, draw_module, _ = _pillow()
+    image, draw_module, _ = load_pillow()
     width, height = (check_int("size", length, 1) for length in size)
     canvas = image.new("RGB", (width * _SCALE, height * _SCALE), _PAPER)
     draw = draw_module.Draw(canvas)
     meter = width * _SCALE / (2 * TRACK_LIMIT + 1.0)
     middle, level = width * _SCALE / 2, height * _SCALE * 0.56
     unit = _SCALE * width / 600
-    font = _font(max(1, round(_TEXT * unit)))
+    font = load_font(max(1, round(_TEXT * unit)))
     _draw_track(draw, middle, level, meter, font)
     _draw_cart(draw, middle + x * meter, level, theta, action, meter)
-    draw.text((16 * unit, 12 * unit), f"score {score:.1f}", fill=_INK, font=font)
-    draw.text((16 * unit, 32 * unit), f"force {10 * action:+.1f} N", fill=_FORCE, font=font)
+    if score is not None:
+        draw.text((16 * unit, 12 * unit), f"score {score:.1f}", fill=_INK, font=font)
+        draw.text((16 * unit, 32 * unit), f"force {10 * action:+.1f} N", fill=_FORCE, font=font)
     return np.asarray(canvas.reduce(_SCALE))
 
 

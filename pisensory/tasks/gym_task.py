@@ -5,6 +5,7 @@ Environments are made once a process, kept for the next rollout, and closed at t
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -20,6 +21,7 @@ from .libraries import LIBRARIES, load_library, quiet
 from .perturbation import Perturbation
 
 _DEFAULT_MAX_STEPS = 1000
+_PICTURES = "rgb_array"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,22 @@ class GymTask(Task):
                 return library.make(self.env, **checker, **self.kwargs)
             except (library.error.Error, ImportError, TypeError) as error:
                 raise InputError(f"{self.library} cannot make the environment {self.env!r}: {error}") from error
+
+    def with_pictures(self) -> GymTask:
+        """Return the same task in environments that can be asked for pictures.
+
+        Raises InputError if there are none of this kind.
+        """
+        task = copy.copy(self)
+        object.__setattr__(task, "kwargs", {**self.kwargs, "render_mode": _PICTURES})
+        try:
+            with _Lease(task, 1) as lease:
+                supported = lease.envs[0].render_mode == _PICTURES
+        except (InputError, TypeError, AttributeError):
+            supported = False
+        if not supported:
+            raise InputError(f"{self.name} has no render mode {_PICTURES!r}, so there are no pictures of it")
+        return task
 
     def reward(self, env: Any, reward: float) -> float:
         """Return what the step just taken by `env`, rewarded by it with `reward`, is worth."""
@@ -212,6 +230,14 @@ class GymRun(TaskRun):
                 rewards[place] = self.task.reward(env, float(reward))
             over[place] = terminated or truncated
         return rewards, over
+
+    def picture(self, place: tuple[int, int]) -> np.ndarray:
+        """Return the environment's picture (height, width, 3), uint8, of one episode of a task `with_pictures`."""
+        with self._blame(place):
+            picture = np.asarray(self._envs[place].render(), dtype=np.uint8)
+            if picture.ndim != 3 or picture.shape[2] != 3:
+                raise ValueError(f"a picture of the shape {picture.shape}, which is not (height, width, 3)")
+            return picture
 
     def _blame(self, place: tuple[int, int]) -> _Blame:
         return _Blame(f"{self.task.name}, step {self._step} of episode {int(self._episodes[place])}")

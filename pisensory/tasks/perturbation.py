@@ -249,6 +249,11 @@ class PerturbedRun(TaskRun):
         np.take(self._values, self._indices, out=out.transpose(1, 0, 2), mode="clip")
         self._step += 1
 
+    @property
+    def sources(self) -> np.ndarray:
+        """What each position shows now (feature, candidate, episode), as `EpisodeDraws.order` numbers it."""
+        return self._indices // self._positions.size
+
     def _next_noise(self) -> np.ndarray:
         """Return this step's noise (candidate, episode, noise input), drawing ahead a block at a time."""
         at = self._step - self._noise_start
@@ -270,6 +275,5 @@ class PerturbedRun(TaskRun):
         kept._step, kept._noise, kept._noise_start = self._step, self._noise, self._noise_start
         kept._faults = self._faults.keep(rows)
         plane = np.arange(kept._positions.size).reshape(kept._positions.shape)
-        sources = self._indices[:, rows] // self._positions.size
-        kept._indices[...] = sources * kept._positions.size + plane
+        kept._indices[...] = self.sources[:, rows] * kept._positions.size + plane
         return kept

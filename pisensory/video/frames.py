@@ -1,0 +1,325 @@
+"""The pictures of a video: for each agent its scene, what each place of its network hears, and what it attends to.
+
+Traces have the colour of what a place really hears, so that they change colour where inputs are shuffled. The
+colours are those of the page, and can be told apart without seeing red and green as different.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ..policies import MLPPolicy, Policy
+from ..tasks import Task, TaskRun
+from ..tasks.cartpole import CartPoleRun
+from ..tasks.drawing import draw_cartpole, load_font, load_pillow
+from ..tasks.gym_task import GymRun
+from ..tasks.perturbation import Perturbation, PerturbedRun
+from .episode import Moment
+
+MAX_ROWS = 64
+_WINDOW = 200  # steps that the traces show
+_SCALE = 2  # traces are drawn at twice the size and shrunk, which makes them smooth
+
+_PAPER, _CARD, _LINE = (251, 250, 247), (255, 255, 255), (222, 218, 209)
+_INK, _SOFT, _ACCENT = (29, 28, 26), (94, 91, 85), (194, 78, 8)
+_SOURCES = (
+    (10, 92, 150), (53, 148, 207), (194, 78, 8), (201, 140, 0), (0, 121, 90), (158, 74, 134), (92, 84, 160),
+    (122, 98, 66),
+)  # fmt: skip
+_NOISE = (140, 136, 128)
+_LOW, _ZERO, _HIGH = np.array([(197, 120, 58), (243, 241, 236), (58, 118, 181)], dtype=np.float64)
+
+# In units of a 1280th of the width.
+_MARGIN, _PAD, _HEAD, _FOOT = 24, 18, 50, 44
+_SMALL, _NORMAL, _LARGE = 15, 17, 22
+_LEAST_FONT = 9  # pixels, whatever the width
+_LABELS, _MATRIX, _GAP, _CAPTION = 136, 160, 14, 24
+_ROWS, _LEAST_ROW, _MOST_ROW, _STRIP, _MOST_CELL = 230, 17, 42, 18, 28
+
+
+@dataclasses.dataclass(frozen=True)
+class Actor:
+    """An agent and its whole episode.
+
+    Attributes:
+        name: what to call it.
+        policy: its network.
+        params: the flat vector (parameter,).
+        moments: the episode, the last of which is after its last step.
+    """
+
+    name: str
+    policy: Policy
+    params: np.ndarray
+    moments: list[Moment]
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps the episode lasted."""
+        return self.moments[-1].step
+
+    def heard(self, step: int, n_steps: int) -> list[Moment]:
+        """Return the last `n_steps` moments, or as many as there are, in which inputs were heard, up to a step."""
+        stop = min(step + 1, self.n_steps)
+        return self.moments[max(0, stop - n_steps) : stop]
+
+    def at(self, step: int) -> Moment:
+        """Return the moment of a step, or the last if the episode is over by then."""
+        return self.moments[min(step, len(self.moments) - 1)]
+
+
+class Film:
+    """Draws one agent's episode, or two agents' side by side.
+
+    Args:
+        actors: one or two.
+        task: what they do.
+        seed: of their episode, to be shown.
+        width: of the pictures, in pixels.
+    """
+
+    def __init__(self, actors: list[Actor], task: Task, seed: object, width: int) -> None:
+        self.actors, self.task = actors, task
+        self.footnote = f"{_describe(task)}, seed {seed}"
+        self._image, self._draw_module, _ = load_pillow()
+        self._unit = width / 1280
+        self._names, self._colors = _label_sources(task)
+        self._ranges = _ranges(actors, len(self._names))
+        self._n_rows = min(task.n_features, MAX_ROWS)
+        self._row = self._px(min(max(_ROWS / self._n_rows, _LEAST_ROW), _MOST_ROW))
+        self._place(width)
+        self._weights = [_first_weights(actor) for actor in actors]
+        self._background = self._draw_background()
+
+    def _px(self, length: float) -> int:
+        return max(1, round(length * self._unit))
+
+    def _place(self, width: int) -> None:
+        """Decide where everything is: agents stand side by side, one alone has its inputs beside the scene."""
+        margin, pad, head = self._px(_MARGIN), self._px(_PAD), self._px(_HEAD)
+        single = len(self.actors) == 1
+        inner = (width - 2 * margin - (2 if single else 4) * pad - (pad if single else margin)) // 2
+        inputs = self._px(_CAPTION) + self._n_rows * self._row + self._px(_GAP + 2 * _STRIP + 4)
+        scene = max(inner // 2, inputs) if single else inner // 2
+        self.scene_size = (inner, scene)
+        card = (width - 2 * margin if single else inner + 2 * pad, head + scene + pad + (0 if single else inputs + pad))
+        self._cards = [(margin + n * (card[0] + margin), margin, *card) for n in range(len(self.actors))]
+        self._scenes = [(x + pad, y + head) for x, y, _, _ in self._cards]
+        below, beside = (0, scene + pad), (inner + pad, (scene - inputs) // 2)
+        right, down = beside if single else below
+        self._inputs = [(x + right, y + down) for x, y in self._scenes]
+        height = margin + card[1] + self._px(_FOOT)
+        self.size = (width - width % 2, height + height % 2)
+
+    def _draw_background(self) -> Any:
+        canvas = self._image.new("RGB", self.size, _PAPER)
+        draw = self._draw_module.Draw(canvas)
+        for (x, y, width, height), actor in zip(self._cards, self.actors):
+            draw.rounded_rectangle((x, y, x + width, y + height), self._px(8), _CARD, _LINE)
+            self._write(draw, (x + self._px(_PAD), y + self._px(_HEAD) // 2), _cut(actor.name), _LARGE, _INK, "lm")
+        foot = self.size[1] - self._px(_FOOT) // 2
+        self._write(draw, (self.size[0] - self._px(_MARGIN), foot), self.footnote, _SMALL, _SOFT, "rm")
+        return canvas
+
+    def _font(self, size: float) -> Any:
+        return load_font(max(_LEAST_FONT, self._px(size)))
+
+    def _write(self, draw: Any, place: tuple[float, float], text: str, size: float, color: Any, anchor: str) -> None:
+        draw.text(place, text, color, self._font(size), anchor)
+
+    def frame(self, step: int, scenes: list[Any]) -> Any:
+        """Return the picture of a step, an image of Pillow's.
+
+        Args:
+            step: how many steps were taken before.
+            scenes: a picture of each agent's task, as `draw_scene` returns it.
+        """
+        canvas = self._background.copy()
+        draw = self._draw_module.Draw(canvas)
+        foot = (self._px(_MARGIN), self.size[1] - self._px(_FOOT) // 2)
+        self._write(draw, foot, f"step {step}", _SMALL, _SOFT, "lm")
+        for number, actor in enumerate(self.actors):
+            canvas.paste(scenes[number], self._scenes[number])
+            self._draw_score(draw, number, step)
+            self._draw_inputs(canvas, draw, number, actor.at(step))
+            self._draw_matrices(canvas, draw, number, actor.at(step))
+        return canvas
+
+    def _draw_score(self, draw: Any, number: int, step: int) -> None:
+        x, y, width, _ = self._cards[number]
+        actor = self.actors[number]
+        right, middle = x + width - self._px(_PAD), y + self._px(_HEAD) // 2
+        score = f"score {actor.at(step).score:.1f}"
+        self._write(draw, (right, middle), score, _LARGE, _INK, "rm")
+        if actor.n_steps <= step and actor.n_steps < self.task.max_steps:
+            right -= draw.textlength(score, self._font(_LARGE)) + self._px(16)
+            self._write(draw, (right, middle), f"over after {actor.n_steps} steps", _SMALL, _ACCENT, "rm")
+
+    def _draw_inputs(self, canvas: Any, draw: Any, number: int, moment: Moment) -> None:
+        """Draw a row for each place of the network: the name of what it hears, and the last that it heard."""
+        actor, (x, y) = self.actors[number], self._inputs[number]
+        top, left = y + self._px(_CAPTION), x + self._px(_LABELS)
+        size = (self._matrix_box(number)[0] - self._px(_GAP) - left, self._n_rows * self._row)
+        caption = top - self._px(12)
+        hidden = self.task.n_features - self._n_rows
+        self._write(draw, (x, caption), f"first {self._n_rows} inputs" if hidden else "inputs", _SMALL, _SOFT, "lm")
+        self._write(draw, (left, caption), f"last {_WINDOW} steps", _SMALL, _SOFT, "lm")
+        for row, source in enumerate(moment.sources[: self._n_rows]):
+            middle = top + (row + 0.5) * self._row
+            chip = round(0.6 * min(self._px(18), self._row))
+            corner = (x, round(middle - chip / 2))
+            draw.rectangle((*corner, corner[0] + chip - 1, corner[1] + chip - 1), self._colors[source])
+            text = min(_NORMAL, 0.85 * self._row / self._unit)
+            self._write(draw, (x + chip + self._px(9), middle), self._names[source], text, _INK, "lm")
+        heard = actor.heard(moment.step, _WINDOW)
+        steps = np.array([one.step for one in heard])
+        places = size[0] * (1 - (steps[-1] - steps) / _WINDOW)
+        canvas.paste(self._draw_traces(size, heard, places), (left, top))
+        for step, place in zip(steps, places):
+            if self._shuffled_at(step) and place > self._px(140):
+                self._write(draw, (left + place, caption), "shuffle", _SMALL, _ACCENT, "mm")
+
+    def _shuffled_at(self, step: int) -> bool:
+        return step > 0 and _perturbation(self.task).reorders_at(int(step))
+
+    def _draw_traces(self, size: tuple[int, int], heard: list[Moment], places: np.ndarray) -> Any:
+        picture = self._image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), _CARD)
+        draw = self._draw_module.Draw(picture)
+        for one, place in zip(heard, places):
+            if self._shuffled_at(one.step):
+                draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], _ACCENT, self._px(1) * _SCALE)
+        inputs = np.array([one.inputs[: self._n_rows] for one in heard], dtype=np.float64)
+        sources = np.array([one.sources[: self._n_rows] for one in heard])
+        height = _SCALE * self._row
+        values = np.clip(inputs / self._ranges[sources], -1, 1)
+        heights = (np.arange(self._n_rows) + 0.5) * height - 0.42 * height * values
+        changes = [0, *(np.flatnonzero(np.any(np.diff(sources, axis=0), axis=1)) + 1), len(heard)]
+        for row in range(self._n_rows):
+            level = (row + 0.5) * height
+            draw.line([(0, level), (picture.width, level)], _LINE, _SCALE)
+            for start, stop in zip(changes, changes[1:]):
+                line = list(zip(_SCALE * places[start:stop], heights[start:stop, row]))
+                draw.line(line, self._colors[sources[start, row]], self._px(2 * _SCALE), "curve")
+        return picture.reduce(_SCALE)
+
+    def _matrix_box(self, number: int) -> tuple[int, int, int, int]:
+        """Return left, top, width of a cell, and number of columns of an agent's heat map."""
+        attention, weights = self.actors[number].moments[0].attention, self._weights[number]
+        columns = len(attention) if attention is not None else len(weights) if weights is not None else 1
+        cell = max(1, int(min(_MATRIX / columns, _MOST_CELL) * self._unit))
+        x, y = self._inputs[number]
+        return x + self.scene_size[0] - cell * columns, y + self._px(_CAPTION), cell, columns
+
+    def _draw_matrices(self, canvas: Any, draw: Any, number: int, moment: Moment) -> None:
+        """Draw the heat map, beside the rows of the inputs, and under it latent code and action."""
+        left, top, cell, columns = self._matrix_box(number)
+        right, below = left + cell * columns, top + self._n_rows * self._row + self._px(_GAP)
+        shown, title, largest = moment.attention, "attention", 1.0
+        weights = self._weights[number]
+        if shown is None and weights is not None:
+            shown, title, largest = weights, "first layer", float(np.abs(weights).max()) or 1.0
+        if shown is not None:
+            self._write(draw, (right, top - self._px(12)), title, _SMALL, _SOFT, "rm")
+            self._draw_cells(canvas, shown[:, : self._n_rows].T / largest, (left, top), cell, self._row)
+        self._draw_legend(canvas, draw, (self._inputs[number][0], below), largest)
+        for title, values in (("latent code", moment.latent), ("action", moment.actions)):
+            if values is not None:
+                wide = max(1, max(right - left, self._px(_MATRIX) // 2) // len(values))
+                start = right - wide * len(values)
+                self._draw_cells(canvas, values[None], (start, below), wide, self._px(_STRIP))
+                self._write(draw, (start - self._px(10), below + self._px(_STRIP) / 2), title, _SMALL, _SOFT, "rm")
+                below += self._px(_STRIP + 4)
+
+    def _draw_cells(self, canvas: Any, values: np.ndarray, corner: tuple[int, int], width: int, height: int) -> None:
+        cells = np.repeat(np.repeat(_to_color(values), width, axis=1), height, axis=0)
+        if height > 4:
+            cells[height - 1 :: height] = _CARD
+        if width > 4:
+            cells[:, width - 1 :: width] = _CARD
+        canvas.paste(self._image.fromarray(cells), corner)
+
+    def _draw_legend(self, canvas: Any, draw: Any, corner: tuple[int, int], largest: float) -> None:
+        width, height = self._px(_LABELS - 16), self._px(10)
+        ramp = _to_color(np.linspace(-1, 1, width)[None])
+        canvas.paste(self._image.fromarray(np.repeat(ramp, height, axis=0)), corner)
+        for place, text, anchor in ((0, "-1", "lm"), (0.5, "0", "mm"), (1, "+1", "rm")):
+            self._write(draw, (corner[0] + place * width, corner[1] + self._px(23)), text, _SMALL, _SOFT, anchor)
+        if largest != 1.0:
+            text = f"first layer: times {largest:.1f}"
+            self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, _SOFT, "lm")
+
+    def draw_scene(self, run: TaskRun, moment: Moment) -> Any:
+        """Return a picture of the task as it stands, an image of Pillow's."""
+        run = run.run if isinstance(run, PerturbedRun) else run
+        if isinstance(run, GymRun):
+            picture = self._image.fromarray(run.picture((0, 0)))
+            scene = self._image.new("RGB", self.scene_size, _CARD)
+            ratio = min(inside / outside for inside, outside in zip(self.scene_size, picture.size))
+            picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
+            scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
+            return scene
+        assert isinstance(run, CartPoleRun)
+        x, _, theta, _ = run.state[:, 0, 0]
+        return self._image.fromarray(draw_cartpole(x, theta, float(moment.actions[0]), None, self.scene_size))
+
+
+def _to_color(values: np.ndarray) -> np.ndarray:
+    """Return colours (row, column, 3), uint8, of values (row, column) in [-1, 1]."""
+    share = np.clip(np.asarray(values, dtype=np.float64), -1, 1)[..., None]
+    return np.round(_ZERO + np.abs(share) * (np.where(share < 0, _LOW, _HIGH) - _ZERO)).astype(np.uint8)
+
+
+def swatches() -> np.ndarray:
+    """Return the colours that any frame may have (colour, 3), uint8."""
+    flat = [_PAPER, _CARD, _LINE, _INK, _SOFT, _ACCENT, _NOISE, *_SOURCES]
+    return np.concatenate([np.array(flat, np.uint8), _to_color(np.linspace(-1, 1, 33)[None])[0]])
+
+
+def _label_sources(task: Task) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """Return names and colours of what a place may hear: the task's inputs, then the noise."""
+    names = list(task.source_names)
+    colors = [_SOURCES[number % len(_SOURCES)] for number in range(len(names))]
+    n_noise = _perturbation(task).n_noise
+    return names + [f"noise {number + 1}" for number in range(n_noise)], colors + n_noise * [_NOISE]
+
+
+def _ranges(actors: list[Actor], n_sources: int) -> np.ndarray:
+    """Return the largest size of each source (source,) in all that was heard of it."""
+    ranges = np.zeros(n_sources)
+    for actor in actors:
+        for moment in actor.moments:
+            np.maximum.at(ranges, moment.sources, np.abs(moment.inputs))
+    return np.where(ranges > 0, ranges, 1.0)
+
+
+def _first_weights(actor: Actor) -> np.ndarray | None:
+    """Return the weights (unit, feature) of the first layer of a policy that has no attention."""
+    if not isinstance(actor.policy, MLPPolicy):
+        return None
+    where, shape = next(iter(actor.policy.layout.values()))
+    return np.asarray(actor.params, dtype=np.float64)[where].reshape(shape)
+
+
+def _perturbation(task: Task) -> Perturbation:
+    return getattr(task, "perturbation", Perturbation())
+
+
+def _describe(task: Task) -> str:
+    """Say in a few words what the task is, and what is done to its inputs."""
+    perturbation = _perturbation(task)
+    name = str(getattr(task, "version", None) or getattr(task, "name", task.kind))
+    parts = [f"{perturbation.n_copies} copies of each input"] * (perturbation.n_copies > 1)
+    parts += [f"{perturbation.n_noise} noise inputs"] * (perturbation.n_noise > 0)
+    every = perturbation.reshuffle_every
+    if every is not None:
+        parts.append(f"inputs shuffled every {every} steps")
+    elif perturbation.shuffle:
+        parts.append("inputs shuffled")
+    return ", ".join([name, *(parts or ["inputs in order"])])
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 30 else f"{name[:29]}..."
