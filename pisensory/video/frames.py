@@ -248,7 +248,7 @@ class Film:
         for place, text, anchor in ((0, "-1", "lm"), (0.5, "0", "mm"), (1, "+1", "rm")):
             self._write(draw, (corner[0] + place * width, corner[1] + self._px(23)), text, _SMALL, _SOFT, anchor)
         if largest != 1.0:
-            text = f"first layer: times {largest:.1f}"
+            text = f"first layer: -{largest:.1f} to +{largest:.1f}"
             self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, _SOFT, "lm")
 
     def draw_scene(self, run: TaskRun, moment: Moment) -> Any:
