@@ -156,11 +156,20 @@ def test_the_libraries_own_wrappers_work(library, tmp_path):
         rewards.append(reward)
     assert len(rewards) == 5
     assert float(np.asarray(info["episode"]["r"]).item()) == pytest.approx(sum(rewards), rel=1e-5)
-    vector = library.vector.SyncVectorEnv([make, make])
-    observations, _ = vector.reset(seed=[1, 2])
-    assert observations.shape == (2, 5)
-    assert vector.step(np.zeros((2, 1), np.float32))[1].shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["SyncVectorEnv", "AsyncVectorEnv"])
+def test_vector_environments_step_as_single_ones_do(library, name):
+    envs = [library.make("pisensory/CartPoleSwingUp-v1") for _ in range(2)]
+    starts = [env.reset(seed=seed)[0] for seed, env in enumerate(envs)]
+    actions = np.array([[0.3], [-0.8]], np.float32)
+    singles = [env.step(action) for env, action in zip(envs, actions)]
+    vector = getattr(library.vector, name)([lambda: library.make("pisensory/CartPoleSwingUp-v1")] * 2)
+    np.testing.assert_array_equal(vector.reset(seed=[0, 1])[0], starts)
+    observations, rewards, *_ = vector.step(actions)
     vector.close()
+    np.testing.assert_array_equal(observations, [single[0] for single in singles])
+    np.testing.assert_array_equal(rewards, [single[1] for single in singles])
 
 
 def test_videos_are_recorded(library, tmp_path):
@@ -369,7 +378,9 @@ def test_gym_finds_the_environments_without_importing_us():
     assert result.stdout.strip() == "(5,)", result.stderr
 
 
-def test_gymnasium_finds_the_environments_by_the_module_in_the_id():
-    code = "import gymnasium as g; print(g.make('pisensory:pisensory/CartPoleSwingUpHarder-v0').reset()[0].shape)"
+@pytest.mark.parametrize("first", ["import gymnasium", "import pisensory", "import gym"])
+def test_gymnasium_finds_the_environments_by_the_module_in_the_id(first):
+    make = "print(gymnasium.make('pisensory.envs:pisensory/CartPoleSwingUpHarder-v0').reset()[0].shape)"
+    code = f"{first}; import gymnasium; {make}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.stdout.strip() == "(5,)", result.stderr

@@ -1,7 +1,7 @@
 """Our cart-pole as an environment of gym and of Gymnasium, from one implementation.
 
     gym.make("pisensory/CartPoleSwingUpHarder-v0")                   also .../CartPoleSwingUp-v0 and -v1
-    gymnasium.make("pisensory:pisensory/CartPoleSwingUpHarder-v0")
+    gymnasium.make("pisensory.envs:pisensory/CartPoleSwingUpHarder-v0")
 
 gym finds it through its plugin entry point, Gymnasium by importing the module before the colon. It steps the
 same `CartPoleRun` as the batched task, with one candidate and one episode, so its numbers are the same to the
@@ -42,8 +42,8 @@ def register_gym() -> None:
 def register_envs() -> None:
     """Register the environments with Gymnasium.
 
-    Importing pisensory does this if Gymnasium is already imported: since its version 1.0 it has no plugin
-    entry points, so nothing can do it before. Call this if pisensory was imported first.
+    Since its version 1.0 Gymnasium has no plugin entry points, so it cannot ask for this itself. Importing
+    `pisensory.envs` does it, and so does importing pisensory if Gymnasium is already imported.
 
     Raises MissingExtraError if Gymnasium is not installed.
     """
