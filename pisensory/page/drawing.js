@@ -106,7 +106,8 @@ function drawStage(canvas, contender, pull, theme) {
   disc(context, ...pivot, Math.max(4, 0.06 * scale), theme["--pole"]);
   disc(context, ...pivot, Math.max(1.5, 0.022 * scale), theme["--card"]);
 
-  arrow(context, at(x), ground + 0.3 * scale, contender.action * 0.9 * scale, theme["--accent"]);
+  const below = Math.max(0.3 * scale, 30); // clear of the numbers under the track
+  arrow(context, at(x), ground + below, contender.action * 0.9 * scale, theme["--accent"]);
   arrow(context, at(x), pivot[1] + size.height * 0.4, (pull / 20) * scale, theme["--push"]);
   context.globalAlpha = 1;
 }
@@ -136,7 +137,7 @@ function drawTraces(canvas, contender, inputs, rowHeight, theme) {
   const step = (right - left) / (TRACE_LENGTH - 1);
   const shown = Math.min(contender.steps, TRACE_LENGTH);
   contender.traces.forEach((trace, place) => {
-    const middle = (place + 0.5) * rowHeight, half = 0.4 * rowHeight;
+    const middle = (place + 0.5) * rowHeight, half = 0.34 * rowHeight;
     line(context, [[left, middle], [right, middle]], theme["--line"], 1);
     let source = NOTHING, look = null, drawn = 0;
     for (let age = shown - 1; age >= 0; age--) {
