@@ -1,6 +1,6 @@
 """Train a permutation-invariant policy on any environment of Gymnasium, then shuffle its inputs.
 
-    python examples/any_gym_env.py CartPole-v1 --minutes 1
+    python examples/any_gym_env.py CartPole-v1 --minutes 3
 
 The last two rows of the table are the same: the policy cannot tell in which order its inputs arrive.
 """
@@ -15,7 +15,7 @@ import pisensory as ps
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("env", nargs="?", default="CartPole-v1", help="id of an environment")
-    parser.add_argument("--minutes", type=float, default=1.0, help="training time")
+    parser.add_argument("--minutes", type=float, default=3.0, help="training time")
     parser.add_argument("--out", type=Path, default=Path("runs/gym"), help="folder for the runs")
     parser.add_argument("--jobs", type=int, default=-1, help="worker processes, -1 for one a core")
     options = parser.parse_args()
@@ -31,6 +31,7 @@ def main():
         minutes=options.minutes,
         population_size=32,
         n_episodes=4,
+        sigma0=0.5,
         n_eval_episodes=32,
         n_jobs=options.jobs,
         resume=True,
