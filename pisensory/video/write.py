@@ -118,7 +118,7 @@ def _make_frames(
     """Play the episodes again and draw them, every so many steps; then stand still."""
     last = max(actor.n_steps for actor in film.actors)
     shown = [*range(0, last, steps_per_frame), last]
-    bar = Progress(len(shown), "frame", enabled=progress)
+    bar = Progress(len(shown), "frame", shown=progress)
     try:
         for step, *scenes in zip(shown, *(_make_scenes(film, actor, task, seed, shown) for actor in film.actors)):
             frame = film.frame(step, scenes)
