@@ -70,7 +70,8 @@ def make_chunks(
     n_episodes = check_int("n_episodes", n_episodes, 1)
     parts = check_seed(seed)
     array = check_population(population, policy.n_params)
-    n_blocks = _ceil_divide(n_episodes, max(1, min(_BLOCK, _ROW_INPUTS // task.n_features)))
+    widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // task.n_features)
+    n_blocks = _ceil_divide(n_episodes, max(1, widest))
     # At least two columns: for a single one BLAS takes kernels that round by the stride of the vector, and
     # that depends on how many rows are stepped together.
     block = max(2, _ceil_divide(n_episodes, n_blocks))

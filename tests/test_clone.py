@@ -1,7 +1,10 @@
 """Cloning: the student learns from the teacher, exactly resumable, and bad teachers are refused."""
 
 import csv
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cloning import loop
 from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.cloning.episodes import EpisodeStore, collect
 
@@ -55,6 +59,15 @@ def test_teacher_acts_first_then_the_student_with_dagger():
     agent = STUDENT.agent(params)
     actions = [agent.act(observation) for observation in driven.observations[:, :, 2]]
     np.testing.assert_allclose(driven.previous_actions[1:, :, 2], actions[:-1], atol=1e-5)
+
+
+def test_teacher_has_its_share_in_the_actions():
+    params = np.random.default_rng(0).standard_normal(STUDENT.n_params)
+    shared = collect(TEACHER, (STUDENT, params), TASK, 3, seed=1, teacher_share=0.8)
+    alone, taught = collect(TEACHER, (STUDENT, params), TASK, 3, seed=1), collect(TEACHER, None, TASK, 3, seed=1)
+    first, student, teacher = (block.previous_actions[1, 0] for block in (shared, alone, taught))
+    np.testing.assert_allclose(first, student + np.array([0, 0.4, 0.8]) * (teacher - student), atol=1e-6)
+    np.testing.assert_array_equal(shared.labels[0], taught.labels[0])
 
 
 def test_teacher_sees_the_inputs_in_order_and_the_student_shuffled():
@@ -105,6 +118,90 @@ def test_impossible_settings_are_refused_by_name(tmp_path, setting):
     with pytest.raises(ps.InputError, match=setting):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **{setting: 0})
     assert not (tmp_path / "run").exists()
+
+
+def test_shares_above_one_are_refused(tmp_path):
+    with pytest.raises(ps.InputError, match="teacher_share"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", teacher_share=1.1)
+
+
+@pytest.mark.parametrize(
+    ("student", "message"),
+    [
+        (ps.InvariantPolicy(2), "gives 2 actions"),
+        (ps.MLPPolicy(7), "takes 7 inputs"),
+        (ps.MLPPolicy(5, 3), "3 actions"),
+    ],
+)
+def test_students_that_do_not_fit_are_refused(tmp_path, student, message):
+    with pytest.raises(ps.InputError, match=message):
+        ps.clone(student, TEACHER, TASK, tmp_path / "run", **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_run_ends_when_the_score_no_longer_rises(tmp_path):
+    settings = {**SMALL, "learning_rate": 1e-12, "eval_every": 1}
+    result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=50, patience=3, **settings)
+    assert result.rounds < 10
+    best = max(float(row["held_out"]) for row in metrics(tmp_path / "run"))
+    assert result.score == best
+    policy, params = ps.load_policy(tmp_path / "run" / "best.npz")
+    assert policy == STUDENT
+    np.testing.assert_array_equal(params, result.params)
+
+
+def test_teacher_that_fails_later_costs_no_finished_round(tmp_path):
+    calls_left = np.inf
+
+    def teacher(observations):
+        nonlocal calls_left
+        calls_left -= 1
+        return np.tanh(observations[:, :1] if calls_left > 0 else observations[:, :1] * np.nan)
+
+    settings = {"rounds": 4, **SMALL}
+    whole = ps.clone(STUDENT, teacher, TASK, tmp_path / "whole", **settings)
+    calls_left = 2 * TASK.max_steps + 10  # the held-out episodes and the first round, and into the second
+    with pytest.raises(ps.InputError, match="the teacher's action at step"):
+        ps.clone(STUDENT, teacher, TASK, tmp_path / "run", **settings)
+    assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 1
+    calls_left = np.inf
+    result = ps.clone(STUDENT, teacher, TASK, tmp_path / "run", resume=True, **settings)
+    np.testing.assert_array_equal(result.params, whole.params)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+def test_disk_that_is_full_while_collecting_loses_nothing(tmp_path, monkeypatch):
+    settings = {"rounds": 6, **SMALL}
+    whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
+    write = loop.EpisodeStore.write
+
+    def full(store, number, block):
+        with monkeypatch.context() as patch:
+            if number == 2:
+                patch.setattr(os, "fsync", fail)
+            write(store, number, block)
+
+    def fail(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.EpisodeStore, "write", full)
+        with pytest.raises(ps.FileError, match=r"block-000002.npz: No space left on device"):
+            ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **settings)
+    assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 2
+    result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
+    np.testing.assert_array_equal(result.params, whole.params)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+def test_episodes_of_another_task_are_refused_by_the_run(tmp_path):
+    settings = {"rounds": 3, **SMALL}
+    for version in ("v0", "v1"):
+        task = ps.CartPoleSwingUp(version, max_steps=60)
+        ps.clone(STUDENT, TEACHER, task, tmp_path / version, minutes=1e-9, **settings)
+    shutil.copy(tmp_path / "v0" / "episodes" / "block-000000.npz", tmp_path / "v1" / "episodes")
+    with pytest.raises(ps.FileError, match=r"block-000000.npz holds episodes of another task"):
+        ps.clone(STUDENT, TEACHER, task, tmp_path / "v1", resume=True, **settings)
 
 
 def test_other_teachers_are_refused_on_resume(tmp_path):

@@ -19,7 +19,7 @@ from .options import POLICY_KINDS, Model, add_sizes, add_task, default_policy, g
 _SETTINGS = {
     "rounds": "rounds", "teacher_rounds": "teacher_rounds", "updates": "updates", "batch_size": "batch_size",
     "memory": "memory", "window": "window", "learning_rate": "learning_rate",
-    "action_noise": "action_noise", "teacher_gain": "teacher_gain", "seed": "seed", "dagger": "dagger",
+    "action_noise": "action_noise", "teacher_gain": "teacher_gain", "teacher_share": "teacher_share", "seed": "seed", "dagger": "dagger",
     "patience": "patience", "max_megabytes": "max_megabytes", "eval_every": "eval_every",
     "n_eval_episodes": "eval_episodes",
 }  # fmt: skip
@@ -48,6 +48,12 @@ def add(commands: Any) -> None:
         help="rounds in which the teacher acts (default: 16)",
     )
     group.add_argument("--dagger", action="store_true", default=None, help="then collect the student's own episodes")
+    group.add_argument(
+        "--teacher-share",
+        type=float,
+        metavar="S",
+        help="of the actions in them, up to this much is still the teacher's (default: 0)",
+    )
     group.add_argument("--updates", type=int, metavar="N", help="steps of descent in a round (default: 25)")
     group.add_argument("--batch-size", type=int, metavar="N", help="episodes in a batch (default: 64)")
     group.add_argument("--memory", type=int, metavar="N", help="latest batches to choose from (default: 60)")

@@ -73,7 +73,12 @@ class _FunctionActor:
 
 
 def collect(
-    teacher: Teacher, student: tuple[Policy, np.ndarray] | None, task: Task, n_episodes: int, seed: Seed
+    teacher: Teacher,
+    student: tuple[Policy, np.ndarray] | None,
+    task: Task,
+    n_episodes: int,
+    seed: Seed,
+    teacher_share: float = 0.0,
 ) -> Block:
     """Live through episodes and note the teacher's action at every step.
 
@@ -86,6 +91,8 @@ def collect(
         task: what to do.
         n_episodes: how many.
         seed: of the episodes.
+        teacher_share: how much of the student's actions is still the teacher's, from none in the first episode,
+            evenly on, to this much in the last; it keeps a student that knows little near where its teacher goes.
 
     Raises:
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
@@ -95,6 +102,7 @@ def collect(
     n_sources = run.n_sources if isinstance(run, PerturbedRun) else task.n_features
     taught = _start_teacher(teacher, n_sources, task.n_actions, n_episodes)
     learner = None if student is None else _PolicyActor(*student, task.n_features, n_episodes)
+    shares = np.linspace(0, teacher_share, n_episodes, dtype=np.float32)
     steps: list[tuple[np.ndarray, ...]] = []
     alive = np.ones((1, n_episodes), bool)
     actions = np.zeros((task.n_actions, n_episodes), np.float32)
@@ -105,7 +113,7 @@ def collect(
         plain.observe(shown.transpose(1, 0, 2))
         label = _check_actions(taught.act(shown[:, 0]), len(steps))
         steps.append((seen[:, 0].copy(), actions, label, alive[0].copy()))
-        actions = label if learner is None else learner.act(seen[:, 0])
+        actions = label if learner is None else (1 - shares) * learner.act(seen[:, 0]) + shares * label
         alive &= ~run.step(actions[None], alive)[1]
     return Block(*(np.stack(parts) for parts in zip(*steps)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, check_int, check_positive
+from ..errors import FileError, InputError, PisensoryError, check_int, check_positive
 from ..executors import Executor, ExecutorLike, open_executor, rollout
 from ..files import PathLike, make_folder, save_policy
 from ..parameters import check_params
@@ -74,6 +75,7 @@ class Settings:
     clip: float = 0.5
     action_noise: float = 0.03
     teacher_gain: float = 1.0
+    teacher_share: float = 0.0
     dagger: bool = False
     seed: int = 0
     eval_every: int = 5
@@ -91,7 +93,10 @@ class Settings:
             check_int(name, getattr(self, name), 1)
         for name in ("learning_rate", "clip", "teacher_gain"):
             check_positive(name, getattr(self, name))
-        check_positive("action_noise", self.action_noise, allow_zero=True)
+        for name in ("action_noise", "teacher_share"):
+            check_positive(name, getattr(self, name), allow_zero=True)
+        if self.teacher_share > 1:
+            raise InputError(f"teacher_share must be a number from 0 to 1, got {self.teacher_share}")
         check_seed(self.seed)
 
 
@@ -135,9 +140,11 @@ def clone(
             memory (60 latest batches to choose from), window (100 steps, the shortest sequence),
             learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm), action_noise
             (0.03), teacher_gain (1, a factor on the teacher's outputs before their tanh; below one, a teacher
-            that steers by degrees and not by bangs, which is easier to copy), dagger (False), seed (0),
-            eval_every (5 rounds), patience (40 scores without a better one end the run), n_eval_episodes
-            (256), max_megabytes (1024, of episodes on disk).
+            that steers by degrees and not by bangs, which is easier to copy), dagger (False), teacher_share (0,
+            how much of the actions in a student's episodes is still the teacher's, spread evenly from none in
+            the first episode of a batch to this much in the last), seed (0), eval_every (5 rounds), patience (40
+            scores without a better one end the run), n_eval_episodes (256), max_megabytes (1024, of episodes on
+            disk).
 
     Returns:
         The best student.
@@ -255,6 +262,11 @@ class _Run:
                 except Stopped:
                     self._restore_snapshot(before)
                     break
+                except PisensoryError:
+                    self._restore_snapshot(before)
+                    with contextlib.suppress(FileError):  # of a full disk: the last checkpoint stays
+                        self._write()
+                    raise
                 metrics.write(row)
                 bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
                 over = time.monotonic() > deadline
@@ -290,7 +302,7 @@ class _Run:
         if self.round < settings.teacher_rounds or settings.dagger:
             driver = None if self.round < settings.teacher_rounds else (self.student, self.params)
             seed = (settings.seed, _EPISODES, self.round)
-            block = collect(self.teacher, driver, self.task, settings.batch_size, seed)
+            block = collect(self.teacher, driver, self.task, settings.batch_size, seed, settings.teacher_share)
             self.store.write(self.round, block)
             self.env_steps += int(block.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
