@@ -19,7 +19,8 @@ from .options import POLICY_KINDS, Model, add_sizes, add_task, default_policy, g
 _SETTINGS = {
     "rounds": "rounds", "teacher_rounds": "teacher_rounds", "updates": "updates", "batch_size": "batch_size",
     "memory": "memory", "window": "window", "learning_rate": "learning_rate",
-    "action_noise": "action_noise", "teacher_gain": "teacher_gain", "teacher_share": "teacher_share", "seed": "seed", "dagger": "dagger",
+    "action_noise": "action_noise", "teacher_gain": "teacher_gain", "teacher_share": "teacher_share",
+    "seed": "seed", "dagger": "dagger",
     "patience": "patience", "max_megabytes": "max_megabytes", "eval_every": "eval_every",
     "n_eval_episodes": "eval_episodes",
 }  # fmt: skip
