@@ -72,9 +72,9 @@ def make_chunks(
     array = check_population(population, policy.n_params)
     widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // task.n_features)
     n_blocks = _ceil_divide(n_episodes, max(1, widest))
-    # At least two columns: for a single one BLAS takes kernels that round by the stride of the vector, and
-    # that depends on how many rows are stepped together.
-    block = max(2, _ceil_divide(n_episodes, n_blocks))
+    # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
+    # depends on how many rows are stepped together.
+    block = max(4, _ceil_divide(n_episodes, n_blocks))
     numbers = np.arange(n_blocks * block).reshape(n_blocks, block)
     numbers[numbers >= n_episodes] = -1
     candidates = np.repeat(np.arange(len(array)), n_blocks)

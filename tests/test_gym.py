@@ -287,6 +287,14 @@ def test_environments_are_made_once_and_closed():
     assert Counter.closed == 16
 
 
+def test_no_more_environments_are_made_than_are_stepped_at_once():
+    gym_task.close_environments()
+    Counter.made = 0
+    result = ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((2, 13)), ps.GymTask(Counter), 100)
+    assert result.returns.shape == (2, 100)
+    assert Counter.made <= ps.GymTask.chunk_episodes
+
+
 def test_failing_environments_are_named_with_the_episode(tmp_path):
     task = ps.GymTask(Counter, kwargs={"fail_at": 3})
     with pytest.raises(ps.TaskError, match=r"Counter, step 3 of episode 0\): RuntimeError: the motor is on fire"):
