@@ -78,9 +78,9 @@ def test_published_policies_run(reference):
         task = ps.AntTask(perturbation=ps.Perturbation(shuffle=shuffle))
         return ps.evaluate(policy, params, task, 2).mean
 
-    # Of 100 episodes: 2576 +- 74, 1834 +- 128, and 271 +- 155 shuffled (docs/cloning.md).
-    assert score(PUBLISHED, "ant_pi", True) == pytest.approx(2576, abs=300)
-    assert score(MLP, "ant_mlp", False) == pytest.approx(1834, abs=400)
+    # Of 100 episodes: 2567 +- 105, 1840 +- 99, and 262 +- 154 shuffled (docs/cloning.md).
+    assert score(PUBLISHED, "ant_pi", True) == pytest.approx(2567, abs=300)
+    assert score(MLP, "ant_mlp", False) == pytest.approx(1840, abs=400)
     assert score(MLP, "ant_mlp", True) < 900
 
 
