@@ -1,5 +1,6 @@
 """Runs that are killed, interrupted, starved or robbed of their folder lose nothing."""
 
+import concurrent.futures
 import csv
 import errno
 import logging
@@ -167,6 +168,46 @@ def test_chunk_that_kills_three_workers_stops_the_run_with_a_checkpoint(tmp_path
     ps.train(POLICY, DEADLY, tmp_path / "run", generations=4, resume=True, **MANY)
     ps.train(POLICY, TASK, tmp_path / "whole", generations=4, **MANY)
     assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+class Failing(ps.SerialExecutor):
+    """Fails at the second scoring of the mean, which is one candidate's, or is stopped there by a signal."""
+
+    def __init__(self, fail):
+        self.fail, self.scorings = fail, 0
+
+    def map(self, function, items):
+        self.scorings += len(items[0].seed) == 1
+        if self.scorings == 2:
+            self.fail()
+        return super().map(function, items)
+
+
+def lose_workers():
+    raise ps.ExecutorError("all workers are gone")
+
+
+def break_pool():
+    raise concurrent.futures.BrokenExecutor("the pool of somebody else")
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"),
+    [
+        (lose_workers, ps.ExecutorError),
+        (break_pool, concurrent.futures.BrokenExecutor),
+        (lambda: signal.raise_signal(signal.SIGTERM), ps.TrainingInterrupted),
+    ],
+)
+def test_generation_broken_off_while_its_mean_is_scored_is_done_again(tmp_path, fail, error):
+    folder = tmp_path / "run"
+    policy = ps.MLPPolicy(hidden_sizes=(40,))  # so many parameters that not every generation decomposes the matrix
+    with pytest.raises(error, match=r"--resume|somebody else"):
+        ps.train(policy, TASK, folder, generations=4, executor=Failing(fail), **SMALL)
+    assert records.read_checkpoint(folder)[1]["generation"] == 1
+    ps.train(policy, TASK, folder, generations=4, resume=True, **SMALL)
+    ps.train(policy, TASK, tmp_path / "whole", generations=4, **SMALL)
+    assert_same_run(tmp_path / "whole", folder)
 
 
 def test_disk_that_fills_up_leaves_the_last_checkpoint(tmp_path, trainer):

@@ -71,7 +71,7 @@ def test_optimizer_state_is_complete(n_params, population_size, diagonal):
     for generation in range(12):
         whole.tell(scores(whole.ask(generation)))
     part = Optimizer(np.ones(n_params), 3.0, population_size, (1,), diagonal=diagonal)
-    part.restore({name: np.array(value, order="K") for name, value in whole.state().items()})
+    part.restore(whole.state())
     for generation in range(12, 24):
         population = whole.ask(generation)
         np.testing.assert_array_equal(part.ask(generation), population)

@@ -177,9 +177,9 @@ def train(
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
     with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
-        run = _Run(policy, task, settings, initial, Path(run_dir), resume, opened)
+        run = _Run(policy, task, settings, initial, Path(run_dir), resume, opened, signals)
         with run.lock:
-            return run.train(generations, minutes, progress, tensorboard, signals)
+            return run.train(generations, minutes, progress, tensorboard)
 
 
 def _name_initial(initial: np.ndarray, run_dir: PathLike, as_before: bool) -> str:
@@ -201,8 +201,10 @@ class _Run:
         run_dir: Path,
         resume: bool,
         executor: Executor,
+        signals: StopSignals,
     ) -> None:
-        self.policy, self.task, self.settings, self.executor = policy, task, settings, executor
+        self.policy, self.task, self.settings = policy, task, settings
+        self.executor, self.signals = executor, signals
         config = {"policy": policy.config, "task": task.config, "training": dataclasses.asdict(settings)}
         self.folder, self.lock = records.open_run(run_dir, config, resume)
         self.optimizer = Optimizer(
@@ -235,9 +237,7 @@ class _Run:
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} is damaged: {error}") from None
 
-    def train(
-        self, generations: int, minutes: float | None, progress: bool | str, tensorboard: bool, signals: StopSignals
-    ) -> TrainResult:
+    def train(self, generations: int, minutes: float | None, progress: bool | str, tensorboard: bool) -> TrainResult:
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         metrics = records.Metrics(self.folder, self.generation)
         board = _Board(self.folder, self.generation) if tensorboard else None
@@ -247,11 +247,9 @@ class _Run:
         try:
             while self.generation < generations:
                 try:
-                    with signals.interruptible():
-                        evaluated = self._evaluate_population()
+                    row = self._do_generation()
                 except Stopped:
                     break
-                row = self._finish_generation(*evaluated)
                 metrics.write(row)
                 if board is not None:
                     board.write(row)
@@ -264,37 +262,41 @@ class _Run:
                 if over:
                     break
             self._write(state)
-        except (ExecutorError, TaskError) as error:
+        except FileError:
+            raise
+        except Exception as error:
             self._write(state)
+            if not isinstance(error, (ExecutorError, TaskError)):
+                raise
             raise type(error)(f"{error}; a checkpoint is in {self.folder}: {_HOW_TO_RESUME}") from error
         finally:
             bar.close()
             metrics.close()
             if board is not None:
                 board.close()
-        if signals.received is not None:
+        received = self.signals.received
+        if received is not None:
             raise TrainingInterrupted(
-                f"stopped by {signal.Signals(signals.received).name} after generation {self.generation}; "
+                f"stopped by {signal.Signals(received).name} after generation {self.generation}; "
                 f"a checkpoint is in {self.folder}: {_HOW_TO_RESUME}",
-                signals.received,
+                received,
             )
         return TrainResult(
             self.policy, self.best_params, self.best_score, self.optimizer.mean, self.generation, self.env_steps,
             self.folder,
         )  # fmt: skip
 
-    def _evaluate_population(self) -> tuple[float, float, Rollout]:
-        """Sample a population and roll it out; may be broken off and done again without a trace."""
+    def _do_generation(self) -> dict[str, Any]:
+        """Ask, roll out, tell, score the mean if it is time; return the line for metrics.csv.
+
+        It may be broken off in a rollout. The state from before it then does it again, without a trace.
+        """
         start = time.monotonic()
         population = self.optimizer.ask(self.generation)
         rollout_start = time.monotonic()
         seed = (self.settings.seed, _EPISODES, self.generation)
-        task = self.task.for_training
-        result = rollout(self.policy, population, task, self.settings.n_episodes, seed, executor=self.executor)
-        return start, time.monotonic() - rollout_start, result
-
-    def _finish_generation(self, start: float, rollout_seconds: float, result: Rollout) -> dict[str, Any]:
-        """Tell the scores, score the mean if it is time, and return the line for metrics.csv."""
+        result = self._rollout(population, self.task.for_training, self.settings.n_episodes, seed)
+        rollout_seconds = time.monotonic() - rollout_start
         scores = result.returns.mean(axis=1)
         not_finite = self.optimizer.tell(scores)
         finite = scores[np.isfinite(scores)]
@@ -325,10 +327,15 @@ class _Run:
             "elapsed": round(self.elapsed, 3),
         }
 
+    def _rollout(self, population: np.ndarray, task: Task, n_episodes: int, seed: tuple[int, ...]) -> Rollout:
+        """Roll a population out; a signal breaks it off."""
+        with self.signals.interruptible():
+            return rollout(self.policy, population, task, n_episodes, seed, executor=self.executor)
+
     def _score_mean(self, mean: np.ndarray) -> float | None:
         """Score the mean on the held-out episodes, and keep it if it is the best so far."""
         n_episodes = self.settings.n_eval_episodes
-        result = rollout(self.policy, mean[None], self.task, n_episodes, HELD_OUT_SEED, executor=self.executor)
+        result = self._rollout(mean[None], self.task, n_episodes, HELD_OUT_SEED)
         score = float(result.returns.mean())
         if not np.isfinite(score):
             return None
@@ -344,7 +351,7 @@ class _Run:
         )  # fmt: skip
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return what a checkpoint of this moment holds; the matrices are shared until the next tell."""
+        """Return what a checkpoint of this moment holds."""
         progress = {
             "generation": self.generation,
             "env_steps": self.env_steps,

@@ -126,17 +126,14 @@ class Optimizer:
         return int((~finite).sum())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the state between generations as named arrays; restoring it continues to the bit.
-
-        The matrices are shared, not copied: write or copy them before the next `tell`.
-        """
+        """Return the state between generations as named arrays; restoring it continues to the bit."""
         state = {}
         for holder, names in _STATE.items():
             target = getattr(self._strategy, holder) if holder else self._strategy
             for name in names:
                 value = getattr(target, name, None)
                 if value is not None and not callable(value):
-                    state[f"{holder}__{name}"] = np.array(value, copy=name not in ("C", "B"))
+                    state[f"{holder}__{name}"] = np.array(value)
         return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
