@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -138,6 +139,7 @@ class DaskExecutor:
     def __init__(self, address: str) -> None:
         self.address = address
         distributed = import_extra("distributed", "dask")
+        self._killed_worker = import_extra("distributed.scheduler", "dask").KilledWorker
         # It logs, with tracebacks, that it tries to reach a scheduler that has gone; the error below says it.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
@@ -146,7 +148,7 @@ class DaskExecutor:
             raise ExecutorError(f"there is no Dask scheduler at {address}: {error}") from None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return function(item) for every item, in order.
+        """Return function(item) for every item, in order; errors of the function itself are raised as they are.
 
         Raises:
             ExecutorError: if the scheduler goes away, or an item has killed several workers.
@@ -155,9 +157,13 @@ class DaskExecutor:
 
         futures = []
         try:
-            futures = self._client.map(function, list(items), pure=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it would have large data loaded by the workers
+                futures = self._client.map(function, list(items), pure=False)
             return list(self._client.gather(futures))
-        except (CancelledError, OSError, RuntimeError) as error:
+        except (CancelledError, OSError, RuntimeError, self._killed_worker) as error:
+            if not isinstance(error, self._killed_worker) and any(future.status == "error" for future in futures):
+                raise
             reason = (str(error).splitlines() or [""])[0]
             raise ExecutorError(
                 f"the Dask cluster at {self.address} failed: {type(error).__name__}: {reason}"

@@ -1,6 +1,7 @@
 """Chunks run anywhere, with the same scores: executors of others, and a real Dask cluster on this machine."""
 
 import concurrent.futures
+import json
 import os
 import pickle
 import re
@@ -149,34 +150,31 @@ def train_with_event(tmp_path, cluster, happen):
     return result
 
 
-def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, expected):
+def pisensory(folder, *arguments):
+    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, expected, recwarn):
     cluster.add_worker()
     executor = f"dask:{cluster.address}"
     np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, executor=executor).returns, expected)
-    command = [
-        sys.executable,
-        "-m",
-        "pisensory",
-        "train",
-        "mlp",
-        "run",
-        "--task",
-        "v1",
-        "-p",
-        "6",
-        "-e",
-        "2",
-        "-m",
-        "3",
-    ]
-    result = subprocess.run(
-        [*command, "--executor", executor], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
+
+    large = ps.MLPPolicy(hidden_sizes=(1000,))
+    ps.rollout(large, np.zeros((200, large.n_params)), ps.CartPoleSwingUp(max_steps=1), 2, executor=executor)
+    assert not [str(warning.message) for warning in recwarn]  # of 11 MB sent at once
+
+    settings = ("--task", "v1", "-p", "6", "-e", "2", "-m", "3", "--executor", executor)
+    trained = pisensory(tmp_path, "train", "mlp", "run", *settings)
+    assert trained.returncode == 0, trained.stderr
     ps.train(
         ps.MLPPolicy(), ps.CartPoleSwingUp("v1"), tmp_path / "serial", generations=3, population_size=6, n_episodes=2
     )
     assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "serial" / "best.npz").read_bytes()
+    scored = [pisensory(tmp_path, "evaluate", "run", "--json", "--executor", name) for name in ("serial", executor)]
+    assert [result.stderr for result in scored] == ["", ""]
+    here, there = ({**json.loads(result.stdout), "seconds": 0} for result in scored)
+    assert here == there
 
 
 def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing(cluster, tmp_path, monkeypatch):
@@ -202,6 +200,30 @@ def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, 
     resumed = ps.train(POLICY, TASK, tmp_path / "run", generations=4, resume=True, **SETTINGS)
     serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
     np.testing.assert_array_equal(resumed.mean_params, serial.mean_params)
+
+
+class FailingTask(ps.CartPoleSwingUp):
+    """Ends its worker, or raises an error of its own."""
+
+    def start(self, seed, episodes):
+        if self.max_steps == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RuntimeError("the task is broken")
+
+
+@pytest.fixture
+def unforgiving(monkeypatch):
+    """Has schedulers give up on what has killed one worker."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+
+
+def test_what_fails_on_a_dask_worker_is_told_apart(unforgiving, cluster):
+    cluster.add_worker()
+    with pytest.raises(RuntimeError, match="the task is broken") as raised:
+        ps.rollout(POLICY, POPULATION, FailingTask("v1", max_steps=2), 4, executor=f"dask:{cluster.address}")
+    assert not isinstance(raised.value, ps.PisensoryError)
+    with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*KilledWorker"):
+        ps.rollout(POLICY, POPULATION, FailingTask("v1", max_steps=1), 4, executor=f"dask:{cluster.address}")
 
 
 def test_missing_scheduler_is_an_error_that_says_so(tmp_path, monkeypatch):

@@ -116,7 +116,9 @@ def run(options: argparse.Namespace) -> int:
     print(
         score_table(
             {
-                name: evaluate(model.policy, model.params, model.task, task.score_episodes, n_jobs=options.jobs)
+                name: evaluate(
+                    model.policy, model.params, model.task, task.score_episodes, 0, options.jobs, options.executor
+                )
                 for name, model in models.items()
             }
         )

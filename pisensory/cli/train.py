@@ -11,7 +11,7 @@ from ..cloning import train_with_teacher
 from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..policies import InvariantPolicy, Policy, policy_from_config
-from ..tasks import CartPoleSwingUp, Perturbation, task_from_config
+from ..tasks import CartPoleSwingUp, task_from_config
 from ..train import TrainResult, train
 from ..train.presets import PRESETS
 from ..train.records import BEST, CONFIG, read_config
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         preset = PRESETS["paper" if options.policy == "invariant" else options.preset]
         saved = preset if old is None else {name: old["training"].get(name) for name in _SETTINGS}
         result = train(policy, task, folder, init=init, **common, **{**saved, **chosen})
-    _print_result(result, task, options.jobs)
+    _print_result(result, task, options.jobs, options.executor)
     return 0
 
 
@@ -104,18 +104,13 @@ def _kind(policy: Policy) -> str:
     return "linear" if getattr(policy, "hidden_sizes", None) == () else policy.kind
 
 
-def _print_result(result: TrainResult, task: Any, n_jobs: int) -> None:
+def _print_result(result: TrainResult, task: Any, n_jobs: int, executor: str | None) -> None:
     print(
         f"{result.generations} generations, {result.env_steps:,} environment steps. The best mean scored "
         f"{result.score:.1f} on held-out episodes: {result.run_dir / BEST}\n"
     )
-    perturbations = {
-        "inputs in order": dataclasses.replace(task.perturbation, shuffle=False),
-        "inputs shuffled": dataclasses.replace(task.perturbation, shuffle=True),
-    }
-    print(score_table({name: _score(result, task, changed, n_jobs) for name, changed in perturbations.items()}))
-
-
-def _score(result: TrainResult, task: Any, perturbation: Perturbation, n_jobs: int) -> Any:
-    changed = dataclasses.replace(task, perturbation=perturbation)
-    return evaluate(result.policy, result.params, changed, task.score_episodes, n_jobs=n_jobs)
+    scores = {}
+    for name, shuffle in (("inputs in order", False), ("inputs shuffled", True)):
+        changed = dataclasses.replace(task, perturbation=dataclasses.replace(task.perturbation, shuffle=shuffle))
+        scores[name] = evaluate(result.policy, result.params, changed, task.score_episodes, 0, n_jobs, executor)
+    print(score_table(scores))
