@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar, Union
 
 from .errors import ExecutorError, InputError, import_extra
@@ -132,14 +133,22 @@ class DaskExecutor:
         address: of the scheduler, such as "tcp://10.0.0.1:8786".
 
     Raises:
+        InputError: for what is no address.
         MissingExtraError: if `distributed` is not installed.
         ExecutorError: if there is no scheduler at the address.
     """
 
     def __init__(self, address: str) -> None:
+        if not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", address):
+            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {address!r}")
         self.address = address
+        # Here, and not above, since importing pisensory alone needs neither.
+        import asyncio
+        from concurrent.futures import CancelledError
+
         distributed = import_extra("distributed", "dask")
         self._killed_worker = import_extra("distributed.scheduler", "dask").KilledWorker
+        self._errors = (CancelledError, OSError, RuntimeError, asyncio.TimeoutError, self._killed_worker)
         # It logs, with tracebacks, that it tries to reach a scheduler that has gone; the error below says it.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
@@ -153,21 +162,16 @@ class DaskExecutor:
         Raises:
             ExecutorError: if the scheduler goes away, or an item has killed several workers.
         """
-        from concurrent.futures import CancelledError
-
-        futures = []
+        futures: list[Any] = []
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it would have large data loaded by the workers
                 futures = self._client.map(function, list(items), pure=False)
             return list(self._client.gather(futures))
-        except (CancelledError, OSError, RuntimeError, self._killed_worker) as error:
+        except self._errors as error:
             if not isinstance(error, self._killed_worker) and any(future.status == "error" for future in futures):
                 raise
-            reason = (str(error).splitlines() or [""])[0]
-            raise ExecutorError(
-                f"the Dask cluster at {self.address} failed: {type(error).__name__}: {reason}"
-            ) from None
+            raise self._failure(error) from None
         finally:
             for future in futures:
                 future.release()
@@ -175,11 +179,19 @@ class DaskExecutor:
     @property
     def n_workers(self) -> int:
         """How many threads the workers have that are there now."""
-        return sum(self._client.nthreads().values())
+        try:
+            return sum(self._client.nthreads().values())
+        except self._errors as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: BaseException) -> ExecutorError:
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        return ExecutorError(f"the Dask cluster at {self.address} failed: {type(error).__name__}: {reason}")
 
     def close(self) -> None:
         """Leave the cluster."""
-        self._client.close(timeout=2)
+        with suppress(Exception):  # it may have gone
+            self._client.close(timeout=2)
 
 
 def count_jobs(n_jobs: object) -> int:

@@ -45,9 +45,9 @@ def test_executors_of_others_score_alike_and_stay_open(expected, make):
         np.testing.assert_array_equal(evaluation.returns, expected[0])
 
 
-@pytest.mark.parametrize("executor", ["threads", "dask", "dask:", 7, object()])
+@pytest.mark.parametrize("executor", ["threads", "dask", "dask:", "dask:here", "dask:tcp:/", 7, object()])
 def test_what_is_no_executor_is_refused(executor):
-    with pytest.raises(ps.InputError, match="executor must"):
+    with pytest.raises(ps.InputError, match=r"executor must|address is like tcp://10\.0\.0\.1:8786"):
         ps.rollout(POLICY, POPULATION, TASK, 2, executor=executor)
 
 
@@ -194,9 +194,14 @@ def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing
 def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("EVENT", str(tmp_path / "event"))
     cluster.add_worker()
+    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 2)
+    gone = ps.DaskExecutor(cluster.address)
     with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*checkpoint.*--resume"):
         train_with_event(tmp_path, cluster, lambda process_id: cluster.scheduler.kill())
     assert records.read_checkpoint(tmp_path / "run")[1]["generation"] == 2
+    with pytest.raises(ps.ExecutorError, match="Dask cluster at tcp://"):
+        assert gone.n_workers
+    gone.close()
     resumed = ps.train(POLICY, TASK, tmp_path / "run", generations=4, resume=True, **SETTINGS)
     serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
     np.testing.assert_array_equal(resumed.mean_params, serial.mean_params)
