@@ -17,6 +17,15 @@ def test_import_loads_numpy_alone():
     assert output.strip() == "set()"
 
 
+def test_import_loads_nothing_of_networks_or_processes():
+    code = (
+        "import numpy, sys; before = set(sys.modules); import pisensory; "
+        "print({'multiprocessing', 'socket', 'concurrent.futures', 'asyncio'} & (set(sys.modules) - before))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "set()"
+
+
 def test_embedding_example_acts(tmp_path):
     output = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "embed.py")], capture_output=True, text=True, cwd=tmp_path, timeout=60

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 import math
-import multiprocessing.util
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -145,14 +145,20 @@ def close_environments() -> None:
     _idle.clear()
 
 
-# Worker processes end without running `atexit`, but they run these.
-multiprocessing.util.Finalize(None, close_environments, exitpriority=0)
+@functools.cache
+def _close_at_exit() -> None:
+    """Have this process close idle environments when it ends."""
+    import multiprocessing.util  # here, as it loads sockets and more
+
+    # Worker processes end without running `atexit`, but they run these.
+    multiprocessing.util.Finalize(None, close_environments, exitpriority=0)
 
 
 class _Lease:
     """Environments in use, to be given back when the last one who uses them is gone."""
 
     def __init__(self, task: GymTask, n_envs: int) -> None:
+        _close_at_exit()
         self._key = (task.kind, task.env, task.library, json.dumps(task.kwargs, sort_keys=True, default=repr))
         idle = _idle.setdefault(self._key, [])
         self.envs = [idle.pop() if idle else task.make_env() for _ in range(n_envs)]
