@@ -229,6 +229,21 @@ def test_disk_that_fills_up_leaves_the_last_checkpoint(tmp_path, trainer):
     assert_same_run(tmp_path / "whole", folder)
 
 
+def test_disk_that_fills_up_under_tensorboard_is_an_error_of_ours(tmp_path, monkeypatch):
+    record_writer = pytest.importorskip("tensorboardX.record_writer")
+
+    def refuse(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(record_writer.RecordWriter, "flush", refuse)
+        patched.setattr("threading.excepthook", lambda arguments: None)
+        with pytest.raises(ps.FileError, match=r"cannot write to .*tensorboard"):
+            ps.train(POLICY, TASK, tmp_path / "run", generations=500, tensorboard=True, **SMALL)
+    done = records.read_checkpoint(tmp_path / "run")[1]["generation"]
+    assert ps.train(POLICY, TASK, tmp_path / "run", generations=done + 1, resume=True, **SMALL).generations == done + 1
+
+
 def test_folder_that_becomes_read_only_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     ps.train(POLICY, TASK, folder, generations=2, **SMALL)

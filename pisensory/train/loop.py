@@ -372,15 +372,28 @@ class _Board:
 
     def __init__(self, folder: Path, generation: int) -> None:
         module = import_extra("tensorboardX", "tensorboard")
-        self._writer = module.SummaryWriter(str(folder / "tensorboard"), purge_step=generation + 1)
+        self._folder = folder / "tensorboard"
+        # A queue with room for many generations: a full one would wait for a thread that may have died.
+        self._writer = module.SummaryWriter(str(self._folder), purge_step=generation + 1, max_queue=2000)
 
     def write(self, row: dict[str, Any]) -> None:
         for name, value in row.items():
             if name != "generation" and value is not None:
                 self._writer.add_scalar(name, value, row["generation"])
+        if not self._events._worker.is_alive():
+            raise FileError(f"cannot write to {self._folder}; the last checkpoint is unchanged")
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        except OSError as error:
+            self._events._worker.stop()
+            self._events._closed = True  # or it would try again as the process ends, and print a traceback
+            raise FileError(f"cannot write to {self._folder}: {error.strerror or error}") from error
+
+    @property
+    def _events(self) -> Any:
+        return self._writer.file_writer.event_writer
 
 
 def _short(value: float | None) -> str:
