@@ -5,8 +5,8 @@
 A generation is ask and tell, in one process, and the rollouts of the chunks, in the workers; every tenth scores
 the mean as well. The model takes as measured here the serial part, the seconds and the size of a chunk, and what
 handing a chunk over costs the trainer whatever is in it (on Dask where it is installed, in worker processes
-where not); and it assumes a network of --megabits and --latency. The trainer hands over one chunk after another,
-the workers, as fast as this machine's cores, run them side by side.
+where not; or --handover); and it assumes a network of --megabits and --latency. The trainer hands over one chunk
+after another, the workers, as fast as this machine's cores, run them side by side.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def measure_handover(policy, repetitions):
         except ImportError:
             name, executor = "worker processes", ps.ProcessExecutor(1)
         else:
-            cluster = stack.enter_context(LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None))
+            # Many threads, as many workers would: with few, what counts is the wait for each, not the work.
+            cluster = stack.enter_context(LocalCluster(n_workers=1, threads_per_worker=32, dashboard_address=None))
             name, executor = "Dask", ps.DaskExecutor(cluster.scheduler_address)
         stack.callback(executor.close)
         return name, least_seconds(lambda: list(executor.map(do_nothing, chunks)), repetitions) / len(chunks)
@@ -136,6 +137,7 @@ def main():
     parser.add_argument("--model", default="cartpole-v1-invariant", help="a shipped model (default: %(default)s)")
     parser.add_argument("--megabits", type=float, default=1000, help="a second, of the network (default: %(default)s)")
     parser.add_argument("--latency", type=float, default=0.002, help="seconds a chunk (default: %(default)s)")
+    parser.add_argument("--handover", type=float, help="seconds a chunk, of the trainer (default: as measured)")
     parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: %(default)s)")
     options = parser.parse_args()
     policy, params = ps.load_model(options.model)
@@ -145,8 +147,10 @@ def main():
     one, two = measure_speedup(policy, population, task, 16, options.repetitions)
     print(f"rollouts of 256 candidates x 16 episodes: {one:.2f} s in one worker, {two:.2f} s in two: {one / two:.2f} x")
 
-    name, handover = measure_handover(policy, options.repetitions)
-    print(f"handing a chunk over on {name}: {1000 * handover:.2f} ms")
+    handover = options.handover
+    if handover is None:
+        name, handover = measure_handover(policy, options.repetitions)
+        print(f"handing a chunk over on {name}: {1000 * handover:.2f} ms")
     network = (handover, options.megabits, options.latency)
 
     cases = (
