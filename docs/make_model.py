@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pisensory as ps
 from pisensory.files import load_policy_about
+from pisensory.models import describe_model
 from pisensory.tasks import task_from_config
 
 ROOT = Path(__file__).parent.parent
@@ -74,13 +75,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name", help="of the model")
     parser.add_argument("stages", nargs="+", metavar="RUN_DIR COMMAND", help="each stage's folder and command")
+    parser.add_argument("--after", metavar="MODEL", help="a shipped model that the first stage began with")
     options = parser.parse_args()
     if len(options.stages) % 2:
         parser.error("give a command after every run folder")
     stages = [(Path(run_dir), command) for run_dir, command in zip(options.stages[::2], options.stages[1::2])]
 
     policy, params, about = load_policy_about(stages[-1][0] / "best.npz")
-    described = [describe_stage(run_dir, command) for run_dir, command in stages]
+    before = describe_model(options.after)["training"]["stages"] if options.after else []
+    described = before + [describe_stage(run_dir, command) for run_dir, command in stages]
     training = {
         "stages": described,
         "env_steps": sum(stage["env_steps"] for stage in described),
@@ -95,7 +98,7 @@ def main():
     scores = score(policy, params, about)
     path = ROOT / "pisensory" / "models" / f"{options.name}.npz"
     ps.save_policy(path, policy, params, task=about["task"], training=training, scores=scores)
-    for number, (run_dir, _) in enumerate(stages, 1):
+    for number, (run_dir, _) in enumerate(stages, len(before) + 1):
         keep_stage(run_dir, ROOT / "docs" / "runs" / options.name / f"{number}-{run_dir.name}")
     print(f"{path}: {scores['plain']['mean']:.1f} in order, {scores['shuffled']['mean']:.1f} shuffled")
 
