@@ -11,7 +11,24 @@ import pytest
 
 import pisensory as ps
 
-SMALL = ["--preset", "paper", "-m", "4", "-p", "6", "-e", "2", "--eval-every", "2", "-j", "1", "--task", "v1"]
+SMALL = [
+    "--preset",
+    "paper",
+    "-m",
+    "4",
+    "-p",
+    "6",
+    "-e",
+    "2",
+    "--eval-every",
+    "2",
+    "--eval-episodes",
+    "8",
+    "-j",
+    "1",
+    "--task",
+    "v1",
+]
 
 
 def pisensory(*arguments, **settings):
