@@ -164,7 +164,7 @@ def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, e
     ps.rollout(large, np.zeros((200, large.n_params)), ps.CartPoleSwingUp(max_steps=1), 2, executor=executor)
     assert not [str(warning.message) for warning in recwarn]  # of 11 MB sent at once
 
-    settings = ("--task", "v1", "-p", "6", "-e", "2", "-m", "3", "--executor", executor)
+    settings = ("--preset", "paper", "--task", "v1", "-p", "6", "-e", "2", "-m", "3", "--executor", executor)
     trained = pisensory(tmp_path, "train", "mlp", "run", *settings)
     assert trained.returncode == 0, trained.stderr
     ps.train(
