@@ -7,7 +7,7 @@ colours are those of the page, and can be told apart without seeing red and gree
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -261,8 +261,7 @@ class Film:
             picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
             scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
             return scene
-        assert isinstance(run, CartPoleRun)
-        x, _, theta, _ = run.state[:, 0, 0]
+        x, _, theta, _ = cast(CartPoleRun, run).state[:, 0, 0]
         return self._image.fromarray(draw_cartpole(x, theta, float(moment.actions[0]), None, self.scene_size))
 
 
