@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ..evaluate import evaluate, score_table
-from .options import POLICY_KINDS, add_sizes, add_task, load_model, make_task
+from .options import add_model, load_model, make_task
 
 
 def add(commands: Any) -> None:
@@ -27,11 +27,7 @@ def add(commands: Any) -> None:
         "--jobs", "-j", type=int, default=1, metavar="N", help="worker processes, -1 for one a core (default: 1)"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a table")
-    parser.add_argument(
-        "--policy", choices=POLICY_KINDS, help="for a bare vector: its network (default: the one of its length)"
-    )
-    add_task(parser, default="that of the model, or harder")
-    add_sizes(parser)
+    add_model(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -72,6 +72,15 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--hidden-sizes", type=_sizes, metavar="A,B", help="mlp: hidden layers, or none (default: 16)")
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say more of MODEL: the network of a bare vector, and the task and its inputs."""
+    parser.add_argument(
+        "--policy", choices=POLICY_KINDS, help="for a bare vector: its network (default: the one of its length)"
+    )
+    add_task(parser, default="that of the model, or harder")
+    add_sizes(parser)
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     if text.strip().lower() == "none":
         return ()

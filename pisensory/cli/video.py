@@ -10,7 +10,7 @@ import numpy as np
 
 from ..policies import Policy
 from ..video import write_video
-from .options import POLICY_KINDS, add_sizes, add_task, load_file, load_model, make_task
+from .options import add_model, load_file, load_model, make_task
 
 
 def add(commands: Any) -> None:
@@ -37,11 +37,7 @@ def add(commands: Any) -> None:
         "--steps-per-frame", type=int, default=2, metavar="N", help="steps from frame to frame (default: 2)"
     )
     parser.add_argument("--width", type=int, metavar="W", help="in pixels (default: 1280 for .mp4, 960 for .gif)")
-    parser.add_argument(
-        "--policy", choices=POLICY_KINDS, help="for a bare vector: its network (default: the one of its length)"
-    )
-    add_task(parser, default="that of the model, or harder")
-    add_sizes(parser)
+    add_model(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """A recipe for strong invariant policies: evolve a plain teacher, clone it, evolve the clone.
 
 Evolved from nothing, an invariant policy learns to spin the pole, which earns half the reward, and stays at
-that for thousands of generations. An MLP soon learns to balance. What it knows is copied by gradient descent,
+that for a thousand generations. An MLP soon learns to balance. What it knows is copied by gradient descent,
 and evolution goes on from there.
 """
 
