@@ -63,6 +63,21 @@ def test_gradient_is_that_of_central_differences(policy, n_steps, n_episodes, se
     np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max())
 
 
+def test_gradient_of_a_loss_that_looks_at_the_states_is_that_of_central_differences():
+    policy = ps.InvariantPolicy(n_actions=2, n_embeddings=3, proj_dim=2, hidden_size=3, head_sizes=(2,))
+    params, observations, previous, targets = random_batch(policy, 6, 2, seed=4)
+    wanted = np.random.default_rng(5).uniform(-1, 1, (6, 3, 3, 2))
+
+    def loss(vector):
+        unrolled = unroll(policy, vector, observations, previous, dtype=np.float64)
+        return 0.5 * ((unrolled.actions - targets) ** 2).sum() + 0.5 * ((unrolled.hidden - wanted) ** 2).sum()
+
+    unrolled = unroll(policy, params, observations, previous, dtype=np.float64)
+    gradient = unrolled.gradient(unrolled.actions - targets, unrolled.hidden - wanted)
+    differences = [(loss(params + 1e-5 * unit) - loss(params - 1e-5 * unit)) / 2e-5 for unit in np.eye(policy.n_params)]
+    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max())
+
+
 @pytest.mark.parametrize("name", ["small", "full"])
 def test_gradient_is_that_of_autograd(name):
     data = np.load(GOLDEN, allow_pickle=False)
@@ -119,3 +134,8 @@ def test_wrong_shapes_are_refused(arguments, message):
         unroll(policy, **settings)
     with pytest.raises(ps.InputError, match="d_actions"):
         unroll(policy, np.ones(913), np.ones((2, 3, 1))).gradient(np.ones((2, 1, 2)))
+    with pytest.raises(ps.InputError, match=r"d_hidden must have the shape \(2, 8, 3, 1\)"):
+        unroll(policy, np.ones(913), np.ones((2, 3, 1))).gradient(np.ones((2, 1, 1)), np.ones((2, 8, 3)))
+    linear = unroll(ps.MLPPolicy(3, hidden_sizes=()), np.ones(4), np.ones((2, 3, 1)))
+    with pytest.raises(ps.InputError, match="d_hidden must be None"):
+        linear.gradient(np.ones((2, 1, 1)), np.ones((2, 8, 3, 1)))

@@ -10,11 +10,14 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import pisensory as ps
 from pisensory.cloning import loop
 from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.cloning.episodes import EpisodeStore, collect
+from pisensory.cloning.identify import identify
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=ps.Perturbation(shuffle=True))
 TEACHER = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
@@ -34,9 +37,9 @@ def test_student_comes_to_act_as_the_teacher(tmp_path):
     assert losses[-1] < 0.15 * losses[0]
 
 
-@pytest.mark.parametrize("dagger", [False, True])
-def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger):
-    settings = {"rounds": 9, "dagger": dagger, **SMALL}
+@pytest.mark.parametrize(("dagger", "identify_weight"), [(False, 0), (True, 0), (True, 0.3)])
+def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight):
+    settings = {"rounds": 9, "dagger": dagger, "identify": identify_weight, **SMALL}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     stopped = 0
     while stopped < 9:
@@ -76,6 +79,59 @@ def test_teacher_sees_the_inputs_in_order_and_the_student_shuffled():
     np.testing.assert_array_equal(plain.labels, shuffled.labels)
     np.testing.assert_array_equal(np.sort(plain.observations, axis=1), np.sort(shuffled.observations, axis=1))
     assert not np.array_equal(plain.observations, shuffled.observations)
+
+
+def test_blocks_know_what_each_input_is():
+    plain = collect(TEACHER, None, TASK.plain, 3, seed=1)
+    assert (plain.sources == np.arange(5)[:, None]).all()
+    perturbation = ps.Perturbation(reshuffle_every=20, n_copies=2, n_noise=3, noise_std=9.0)
+    task = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=perturbation)
+    shuffled = collect(TEACHER, None, task, 3, seed=1)
+    for name in range(5):  # an input is shown, twice, where the sources say so
+        for step, episode in ((0, 0), (19, 1), (20, 2), (59, 1)):
+            places = shuffled.sources[step, :, episode] == name
+            assert places.sum() == 2
+            assert (shuffled.observations[step, places, episode] == plain.observations[step, name, episode]).all()
+    assert ((shuffled.sources == 5).sum(axis=1) == 3).all()
+    assert not np.array_equal(shuffled.sources[19], shuffled.sources[20])
+    np.testing.assert_array_equal(shuffled.sources[20], shuffled.sources[39])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), n_classes=st.integers(2, 5), hidden_size=st.integers(1, 3))
+def test_gradients_of_telling_inputs_apart_are_those_of_central_differences(seed, n_classes, hidden_size):
+    rng = np.random.default_rng(seed)
+    classifier, hidden = rng.standard_normal((n_classes, 1 + hidden_size)), rng.standard_normal((3, hidden_size, 2, 2))
+    sources, alive = rng.integers(0, n_classes, (3, 2, 2)), np.array([[True, True], [True, True], [True, False]])
+    loss, d_classifier, d_hidden = identify(classifier, hidden, sources, alive)
+    scores = np.einsum("ch,shfe->scfe", classifier[:, 1:], hidden) + classifier[:, :1, None]
+    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    right = np.take_along_axis(chances, sources[:, None], axis=1)[:, 0]
+    assert loss == pytest.approx(-np.log(right).transpose(0, 2, 1)[alive].mean())
+    for array, gradient in ((classifier, d_classifier), (hidden, d_hidden)):
+        for place in np.ndindex(array.shape):
+            losses = []
+            for step in (1e-5, -1e-5):
+                array[place] += step
+                losses.append(identify(classifier, hidden, sources, alive)[0])
+                array[place] -= step
+            assert gradient[place] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-5, abs=1e-8)
+
+
+def test_student_learns_which_of_its_inputs_is_which(tmp_path):
+    settings = {**SMALL, "rounds": 60, "learning_rate": 0.01, "patience": 999}
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", identify=1.0, **settings)
+    losses = [float(row["identify_loss"]) for row in metrics(tmp_path / "run")]
+    assert losses[0] > 0.8 * np.log(6)  # it guesses: six classes, of which noise does not occur
+    assert np.mean(losses[-5:]) < 0.6 * losses[0]
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "unasked", **{**settings, "rounds": 1})
+    assert metrics(tmp_path / "unasked")[0]["identify_loss"] == ""
+
+
+def test_students_without_memory_are_not_asked_what_their_inputs_are(tmp_path):
+    with pytest.raises(ps.InputError, match="identify is for an invariant student"):
+        ps.clone(ps.MLPPolicy(), TEACHER, TASK, tmp_path / "run", identify=0.1, **SMALL)
+    assert not (tmp_path / "run").exists()
 
 
 def test_teacher_gain_softens_the_labels(tmp_path):
@@ -244,13 +300,14 @@ def test_clip_and_rate():
 def test_command_line_clones_and_evolves(tmp_path):
     ps.save_policy(tmp_path / "teacher.npz", *TEACHER, task=TASK.plain.config)
     arguments = ["clone", "invariant", "teacher.npz", "run", "--rounds", "3", "--batch-size", "4", "--dagger"]
-    arguments += ["--teacher-rounds", "2", "--evolve", "1", "-j", "1", "-s"]
+    arguments += ["--teacher-rounds", "2", "--evolve", "1", "-j", "1", "-s", "--identify", "0.3"]
     command = [sys.executable, "-m", "pisensory", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert result.returncode == 0, result.stderr
     assert "student, evolved" in result.stdout
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["training"]["dagger"] is True
+    assert config["training"]["identify"] == 0.3
     assert config["task"]["perturbation"]["shuffle"] is True
     missing = subprocess.run(
         [sys.executable, "-m", "pisensory", "clone", "mlp", "none.npz", "x"],

@@ -56,7 +56,12 @@ def originals(tmp_path_factory):
     params = ps.load_policy(folder / "run" / "best.npz")[1]
     np.savez_compressed(folder / "bare.npz", params=params)
     store = EpisodeStore(folder, ABOUT, 2**20)
-    store.write(1, Block(*(np.zeros((3, 2, 2), np.float32) for _ in range(3)), np.ones((3, 2), bool)))
+    store.write(
+        1,
+        Block(
+            *(np.zeros((3, 2, 2), np.float32) for _ in range(3)), np.ones((3, 2), bool), np.zeros((3, 2, 2), np.int16)
+        ),
+    )
     return [
         (ps.load_policy, folder / "run" / "best.npz"),
         (lambda path: records.read_checkpoint(path.parent), folder / "run" / "checkpoint.npz"),

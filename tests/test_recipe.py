@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cloning.recipe import choose_gain
+from pisensory.train.loop import HELD_OUT_SEED
 from pisensory.train.records import read_config, read_metrics
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=30, perturbation=ps.Perturbation(shuffle=True))
@@ -28,6 +30,19 @@ def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
     _, student = ps.load_policy(tmp_path / "run" / "clone" / "best.npz")
     alone = ps.train(POLICY, TASK, tmp_path / "alone", **{**last["training"], "init": student, "generations": 3})
     assert np.array_equal(alone.mean_params, result.mean_params)
+
+
+def test_teacher_is_softened_as_far_as_it_keeps_its_score():
+    policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=200)
+    params = np.array([-0.7, -0.1, 0, 0.1, 0, 1.0])
+    gains = {scale: choose_gain(policy, scale * params, task, None) for scale in (1, 10_000)}
+    assert gains[1] > gains[10_000] == 0.1  # pushes at full force, and still does with a tenth of its weights
+    scores = {
+        gain: ps.rollout(policy, (gain * params)[None], task, 1000, HELD_OUT_SEED).returns.mean()
+        for gain in (0.1, 0.2, 0.5, 1.0)
+    }
+    assert scores[gains[1]] >= 0.97 * scores[1.0]
+    assert all(scores[gain] < 0.97 * scores[1.0] for gain in scores if gain < gains[1])
 
 
 @pytest.mark.parametrize("stopped_in", ["teacher", "clone", "."])

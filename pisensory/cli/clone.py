@@ -20,7 +20,7 @@ _SETTINGS = {
     "rounds": "rounds", "teacher_rounds": "teacher_rounds", "updates": "updates", "batch_size": "batch_size",
     "memory": "memory", "window": "window", "learning_rate": "learning_rate",
     "action_noise": "action_noise", "teacher_gain": "teacher_gain", "teacher_share": "teacher_share",
-    "seed": "seed", "dagger": "dagger",
+    "identify": "identify", "seed": "seed", "dagger": "dagger",
     "patience": "patience", "max_megabytes": "max_megabytes", "eval_every": "eval_every",
     "n_eval_episodes": "eval_episodes",
 }  # fmt: skip
@@ -54,6 +54,12 @@ def add(commands: Any) -> None:
         type=float,
         metavar="S",
         help="of the actions in them, up to this much is still the teacher's (default: 0)",
+    )
+    group.add_argument(
+        "--identify",
+        type=float,
+        metavar="W",
+        help="weight of a second loss, of telling which input each LSTM is fed (default: 0)",
     )
     group.add_argument("--updates", type=int, metavar="N", help="steps of descent in a round (default: 25)")
     group.add_argument("--batch-size", type=int, metavar="N", help="episodes in a batch (default: 64)")

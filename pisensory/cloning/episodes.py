@@ -32,12 +32,15 @@ class Block:
         previous_actions: the action before each step, as taken (step, action, episode), float32.
         labels: the teacher's actions (step, action, episode), float32.
         alive: whether the step was part of the episode (step, episode).
+        sources: which of the task's inputs the student saw (step, feature, episode), int16; the number after the
+            last one for an input of noise.
     """
 
     observations: np.ndarray
     previous_actions: np.ndarray
     labels: np.ndarray
     alive: np.ndarray
+    sources: np.ndarray
 
 
 class _Actor(Protocol):
@@ -106,13 +109,16 @@ def collect(
     steps: list[tuple[np.ndarray, ...]] = []
     alive = np.ones((1, n_episodes), bool)
     actions = np.zeros((task.n_actions, n_episodes), np.float32)
+    sources = np.repeat(np.arange(n_sources, dtype=np.int16)[:, None], n_episodes, axis=1)
     shown = np.empty((n_sources, 1, n_episodes), np.float32)
     seen = np.empty((task.n_features, 1, n_episodes), np.float32)
     while len(steps) < task.max_steps and alive.any():
         run.observe(seen.transpose(1, 0, 2))
         plain.observe(shown.transpose(1, 0, 2))
         label = _check_actions(taught.act(shown[:, 0]), len(steps))
-        steps.append((seen[:, 0].copy(), actions, label, alive[0].copy()))
+        if isinstance(run, PerturbedRun):
+            sources = np.minimum(run.sources[:, 0], n_sources).astype(np.int16)
+        steps.append((seen[:, 0].copy(), actions, label, alive[0].copy(), sources))
         actions = label if learner is None else (1 - shares) * learner.act(seen[:, 0]) + shares * label
         alive &= ~run.step(actions[None], alive)[1]
     return Block(*(np.stack(parts) for parts in zip(*steps)))

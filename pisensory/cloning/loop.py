@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import signal
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..errors import FileError, InputError, PisensoryError, check_int, check_pos
 from ..executors import Executor, ExecutorLike, open_executor, rollout
 from ..files import PathLike, make_folder, save_policy
 from ..parameters import check_params
-from ..policies import Policy
+from ..policies import InvariantPolicy, Policy
 from ..policies.backward import unroll
 from ..rollout import check_fit
 from ..tasks import Task
@@ -28,11 +29,13 @@ from ..train.progress import Progress
 from ..train.signals import Stopped, StopSignals
 from .adam import Adam, clip, cosine_rate
 from .episodes import Block, EpisodeStore, Teacher, collect
+from .identify import identify
 
 # Third part of the seed of a clone: what random numbers are for.
 _INIT, _EPISODES, _ORDER, _HELD_OUT = range(4)
 COLUMNS = (
-    "round", "env_steps", "updates", "loss", "held_out_loss", "held_out", "learning_rate", "seconds", "elapsed",
+    "round", "env_steps", "updates", "loss", "identify_loss", "held_out_loss", "held_out", "learning_rate", "seconds",
+    "elapsed",
 )  # fmt: skip
 _CHECKPOINT_SECONDS = 20.0
 _EPISODE_FOLDER = "episodes"
@@ -76,6 +79,7 @@ class Settings:
     action_noise: float = 0.03
     teacher_gain: float = 1.0
     teacher_share: float = 0.0
+    identify: float = 0.0
     dagger: bool = False
     seed: int = 0
     eval_every: int = 5
@@ -93,7 +97,7 @@ class Settings:
             check_int(name, getattr(self, name), 1)
         for name in ("learning_rate", "clip", "teacher_gain"):
             check_positive(name, getattr(self, name))
-        for name in ("action_noise", "teacher_share"):
+        for name in ("action_noise", "teacher_share", "identify"):
             check_positive(name, getattr(self, name), allow_zero=True)
         if self.teacher_share > 1:
             raise InputError(f"teacher_share must be a number from 0 to 1, got {self.teacher_share}")
@@ -142,9 +146,10 @@ def clone(
             (0.03), teacher_gain (1, a factor on the teacher's outputs before their tanh; below one, a teacher
             that steers by degrees and not by bangs, which is easier to copy), dagger (False), teacher_share (0,
             how much of the actions in a student's episodes is still the teacher's, spread evenly from none in
-            the first episode of a batch to this much in the last), seed (0), eval_every (5 rounds), patience (40
-            scores without a better one end the run), n_eval_episodes (256), max_megabytes (1024, of episodes on
-            disk).
+            the first episode of a batch to this much in the last), identify (0, the weight of a second loss that
+            asks each LSTM of an invariant student which of the task's inputs it is fed), seed (0), eval_every (5
+            rounds), patience (40 scores without a better one end the run), n_eval_episodes (256), max_megabytes
+            (1024, of episodes on disk).
 
     Returns:
         The best student.
@@ -163,6 +168,10 @@ def clone(
     if unknown:
         raise InputError(f"clone has no setting {sorted(unknown)[0]!r}")
     chosen = Settings(**{**settings, "teacher": name, "init": _name_initial(init, run_dir, resume)})
+    if chosen.identify and not isinstance(student, InvariantPolicy):
+        raise InputError(
+            f"identify is for an invariant student, whose inputs can be shuffled: leave it out, got {student}"
+        )
     teacher = _soften(teacher, chosen.teacher_gain)
     initial = _random_vector(student, chosen.seed) if init is None else check_params(init, student.n_params)
     with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
@@ -192,10 +201,15 @@ def _soften(teacher: Teacher, gain: float) -> Teacher:
     if callable(teacher):
         raise InputError(f"teacher_gain is for policies, and the teacher is a function: leave it out, got {gain}")
     policy, params = teacher
+    return policy, soften(policy, params, gain)
+
+
+def soften(policy: Policy, params: np.ndarray, gain: float) -> np.ndarray:
+    """Return a vector (parameter,) whose last layer is `gain` times that of `params`."""
     softened = check_params(params, policy.n_params).copy()
     for place, _ in list(policy.layout.values())[-2:]:  # weights and biases
         softened[place] *= gain
-    return policy, softened
+    return softened
 
 
 def _name_initial(init: object, run_dir: PathLike, resume: bool) -> str:
@@ -237,8 +251,13 @@ class _Run:
         about = json.dumps([student.config, task.config, teacher_name, settings.seed], sort_keys=True)
         folder = make_folder(self.folder / _EPISODE_FOLDER)
         self.store = EpisodeStore(folder, about, settings.max_megabytes * 2**20)
-        self.params = initial
-        self.adam = Adam(np.zeros(len(initial)), np.zeros(len(initial)))
+        # A classifier has a row of bias and weights for each of the task's inputs, and one for noise.
+        self._classifier_shape = (0, 1)
+        if settings.identify and isinstance(student, InvariantPolicy):
+            self._classifier_shape = (task.plain.n_features + 1, 1 + student.hidden_size)
+        # All that is learnt: the student's parameters, then the classifier's.
+        self.vector = np.concatenate([initial, np.zeros(math.prod(self._classifier_shape))])
+        self.adam = Adam(np.zeros(len(self.vector)), np.zeros(len(self.vector)))
         self.best_params, self.best_score = initial, -np.inf
         self.round = self.env_steps = self.updates = self.stale = 0
         self.elapsed = 0.0
@@ -247,6 +266,16 @@ class _Run:
             self._restore()
         else:
             self._write()
+
+    @property
+    def params(self) -> np.ndarray:
+        """The student's vector (parameter,)."""
+        return self.vector[: self.student.n_params]
+
+    @property
+    def classifier(self) -> np.ndarray:
+        """What tells inputs apart (class, 1 + hidden); empty if nothing does."""
+        return self.vector[self.student.n_params :].reshape(self._classifier_shape)
 
     def train(self, minutes: float | None, progress: bool | str, signals: StopSignals) -> CloneResult:
         deadline = np.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -307,7 +336,9 @@ class _Run:
             self.env_steps += int(block.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
         rate = cosine_rate(settings.learning_rate, self.round / settings.rounds)
-        losses = [self._learn_from(self._choose_block(generator), rate, generator) for _ in range(settings.updates)]
+        losses = np.mean(
+            [self._learn_from(self._choose_block(generator), rate, generator) for _ in range(settings.updates)], axis=0
+        )
         held_out_loss = held_out = None
         if self.round % settings.eval_every == 0:
             held_out_loss, held_out = self._score()
@@ -315,13 +346,16 @@ class _Run:
         seconds = time.monotonic() - start
         self.elapsed += seconds
         return {
-            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "loss": float(np.mean(losses)),
-            "held_out_loss": held_out_loss, "held_out": held_out, "learning_rate": rate,
-            "seconds": round(seconds, 4), "elapsed": round(self.elapsed, 3),
+            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "loss": float(losses[0]),
+            "identify_loss": float(losses[1]) if settings.identify else None, "held_out_loss": held_out_loss,
+            "held_out": held_out, "learning_rate": rate, "seconds": round(seconds, 4),
+            "elapsed": round(self.elapsed, 3),
         }  # fmt: skip
 
-    def _learn_from(self, block: Block, rate: float, generator: np.random.Generator) -> float:
-        """Take one step of descent on a block, or on the beginning of it; return the mean squared error.
+    def _learn_from(self, block: Block, rate: float, generator: np.random.Generator) -> tuple[float, float]:
+        """Take one step of descent on a block, or on the beginning of it.
+
+        Returns the mean squared error, and the cross-entropy of telling inputs apart.
 
         The beginning is where skill is won or lost, and short sequences are cheap: lengths are drawn
         log-uniformly, from `window` steps to the whole.
@@ -335,10 +369,15 @@ class _Run:
         unrolled = unroll(self.student, self.params, block.observations, previous)
         difference = (unrolled.actions - block.labels) * block.alive[:, None]
         n_actions = int(block.alive.sum()) * difference.shape[1]
-        gradient = clip(unrolled.gradient(2 * difference / n_actions), self.settings.clip)
-        self.params = self.adam.step(self.params, gradient, rate)
+        loss, d_hidden, d_classifier = 0.0, None, self.classifier
+        if self.settings.identify and unrolled.hidden is not None:
+            loss, d_classifier, d_hidden = identify(self.classifier, unrolled.hidden, block.sources, block.alive)
+            d_classifier, d_hidden = self.settings.identify * d_classifier, self.settings.identify * d_hidden
+        gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
+        gradient = clip(np.concatenate([gradient, d_classifier.ravel()]), self.settings.clip)
+        self.vector = self.adam.step(self.vector, gradient, rate)
         self.updates += 1
-        return float((difference**2).sum()) / n_actions
+        return float((difference**2).sum()) / n_actions, loss
 
     def _choose_block(self, generator: np.random.Generator) -> Block:
         """Return the latest block a third of the time, and else one of the last `memory`.
@@ -377,16 +416,16 @@ class _Run:
 
     def _snapshot(self) -> tuple[Any, ...]:
         adam = Adam(self.adam.first, self.adam.second, self.adam.count)
-        return self.params, adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score
+        return self.vector, adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score
 
     def _restore_snapshot(self, snapshot: tuple[Any, ...]) -> None:
         (
-            self.params, self.adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score,
+            self.vector, self.adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score,
         ) = snapshot  # fmt: skip
 
     def _write(self) -> None:
         arrays = {
-            "params": self.params, "best_params": self.best_params,
+            "params": self.vector, "best_params": self.best_params,
             "first": self.adam.first, "second": self.adam.second,
         }  # fmt: skip
         progress = {
@@ -400,9 +439,10 @@ class _Run:
         arrays, progress = records.read_checkpoint(self.folder)
         size = self.student.n_params
         try:
-            self.params, first, second, self.best_params = (
-                check_params(arrays[name], size) for name in ("params", "first", "second", "best_params")
+            self.vector, first, second = (
+                check_params(arrays[name], len(self.vector)) for name in ("params", "first", "second")
             )
+            self.best_params = check_params(arrays["best_params"], size)
             counts = {
                 name: check_int(name, progress[name], 0) for name in ("round", "env_steps", "updates", "stale", "count")
             }

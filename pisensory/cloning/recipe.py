@@ -11,25 +11,30 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import check_int, check_positive
-from ..executors import ExecutorLike
+from ..executors import ExecutorLike, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
 from ..rollout import check_fit
 from ..tasks import Task
 from ..train import TrainResult, train
+from ..train.loop import HELD_OUT_SEED
 from ..train.presets import PRESETS
 from ..train.records import BEST, CLONE, CONFIG, TEACHER
-from .loop import clone
+from .loop import clone, soften
 
 # Tells inputs apart sooner than the published sizes, and has room for what the teacher knows.
 TAUGHT_POLICY = InvariantPolicy(n_embeddings=32, hidden_size=16, head_sizes=(32,))
 
 # What worked for the clone and for evolving it; docs/training.md has the reasons.
-_CLONING: dict[str, Any] = {"dagger": True, "teacher_gain": 0.2, "learning_rate": 0.003}
+_CLONING: dict[str, Any] = {"dagger": True, "identify": 0.3, "window": 20, "learning_rate": 0.003}
 _EVOLVING: dict[str, Any] = {
     "population_size": 64, "n_episodes": 64, "sigma0": 0.01, "sigma_min": 0.002, "diagonal": True,
 }  # fmt: skip
+# A teacher that steers by degrees is easier to copy: the softest one is taken that keeps this part of its score.
+_GAINS, _KEPT = (0.1, 0.2, 0.5, 1.0), 0.97
 # The parts of a time budget that end the teacher and the clone if their rounds do not.
 _TEACHER_PART, _CLONE_PART = 0.2, 0.35
 
@@ -40,7 +45,7 @@ def train_with_teacher(
     run_dir: PathLike,
     *,
     generations: int = 1000,
-    teacher_generations: int = 300,
+    teacher_generations: int = 1000,
     clone_rounds: int = 400,
     seed: int = 0,
     minutes: float | None = None,
@@ -52,8 +57,9 @@ def train_with_teacher(
 ) -> TrainResult:
     """Evolve an MLP as a teacher, clone it, and evolve the clone.
 
-    The teacher sees the task's own inputs, the others what the task's perturbation makes of them. A run that
-    is resumed does not repeat the stages that are done.
+    The teacher sees the task's own inputs, the others what the task's perturbation makes of them. It is
+    softened as far as it keeps its score (`teacher_gain` of `clone`). A run that is resumed does not repeat the
+    stages that are done.
 
     Args:
         policy: the network to train.
@@ -91,10 +97,12 @@ def train_with_teacher(
             progress=progress and "teacher", **PRESETS["best"], **common,
         )  # fmt: skip
     if not evolving:
+        teacher = load_policy(folder / TEACHER / BEST)
         clone(
-            policy, load_policy(folder / TEACHER / BEST), task, folder / CLONE,
+            policy, teacher, task, folder / CLONE,
             rounds=min(clone_rounds, generations), minutes=_part(minutes, _CLONE_PART), patience=clone_rounds,
-            progress=progress and "clone", **_CLONING, **common,
+            progress=progress and "clone", teacher_gain=choose_gain(*teacher, task.plain, executor), **_CLONING,
+            **common,
         )  # fmt: skip
     init = None if evolving else load_policy(folder / CLONE / BEST)[1]
     left = None if minutes is None else max(minutes - (time.monotonic() - start) / 60, 1e-3)
@@ -102,6 +110,17 @@ def train_with_teacher(
         policy, task, folder, generations=generations, init=init, minutes=left,
         progress=progress and "clone, evolved", **{**_EVOLVING, **settings}, **common,
     )  # fmt: skip
+
+
+def choose_gain(teacher: Policy, params: np.ndarray, task: Task, executor: ExecutorLike) -> float:
+    """Return the least factor before the teacher's last tanh with which it scores about as well as with none."""
+    scores = {}
+    for gain in _GAINS:
+        softened = soften(teacher, params, gain)
+        result = rollout(teacher, softened[None], task, task.score_episodes, HELD_OUT_SEED, executor=executor)
+        scores[gain] = float(result.returns.mean())
+    kept = _KEPT * scores[1.0]
+    return next(gain for gain in _GAINS if scores[gain] >= kept or gain == 1)
 
 
 def _part(minutes: float | None, part: float) -> float | None:

@@ -34,25 +34,38 @@ class Unrolled:
         actions: (step, action, episode).
         state: the LSTMs' h and c after the last step, each (hidden, feature, episode), to go on from when
             sequences are cut (truncated back-propagation); None for a policy without state.
+        hidden: the LSTMs' h after each step (step, hidden, feature, episode); None for a policy without state.
     """
 
     actions: np.ndarray
     state: tuple[np.ndarray, np.ndarray] | None
+    hidden: np.ndarray | None
     _policy: Policy
     _backward: Any
 
-    def gradient(self, d_actions: np.ndarray) -> np.ndarray:
-        """Return the gradient (parameter,) of a loss whose derivative by the actions is given.
+    def gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None = None) -> np.ndarray:
+        """Return the gradient (parameter,) of a loss whose derivatives by the actions and states are given.
 
         Args:
             d_actions: d loss / d action (step, action, episode).
+            d_hidden: d loss / d h (step, hidden, feature, episode), of a loss that looks at the LSTMs' states
+                as well; what goes through the actions is not part of it. Zero if None.
 
         Raises:
-            InputError: if it is not of the shape of the actions.
+            InputError: if they are not of the shapes of the actions and states.
         """
         if np.shape(d_actions) != self.actions.shape:
             raise InputError(f"d_actions must have the shape {self.actions.shape}, got {np.shape(d_actions)}")
-        named = self._backward(np.asarray(d_actions, dtype=self.actions.dtype))
+        dtype = self.actions.dtype
+        if d_hidden is None:
+            named = self._backward(np.asarray(d_actions, dtype=dtype))
+        elif self.hidden is None or np.shape(d_hidden) != self.hidden.shape:
+            expected = (
+                "be None for a policy without state" if self.hidden is None else (f"have the shape {self.hidden.shape}")
+            )
+            raise InputError(f"d_hidden must {expected}, got the shape {np.shape(d_hidden)}")
+        else:
+            named = self._backward(np.asarray(d_actions, dtype=dtype), np.asarray(d_hidden, dtype=dtype))
         return np.concatenate([named[name].ravel() for name in self._policy.layout]).astype(np.float64)
 
 
@@ -84,7 +97,7 @@ def unroll(
     named = {name: array[0] for name, array in unflatten(vector[None], policy.layout).items()}
     if not isinstance(policy, InvariantPolicy):
         actions, backward = _dense(named, "layer", values)
-        return Unrolled(actions, None, policy, lambda d_actions: backward(d_actions)[1])
+        return Unrolled(actions, None, None, policy, lambda d_actions: backward(d_actions)[1])
     n_steps, n_features, n_episodes = values.shape
     shape = (n_steps, policy.n_actions, n_episodes)
     previous = np.zeros(shape, dtype) if previous_actions is None else previous_actions
@@ -96,11 +109,11 @@ def unroll(
     network = _InvariantSequence(policy, named, values, previous, state)
     actions, backward = _dense(named, "head", network.latent)
 
-    def to_parameters(d_actions: np.ndarray) -> Named:
+    def to_parameters(d_actions: np.ndarray, d_hidden: np.ndarray | None = None) -> Named:
         d_latent, d_head = backward(d_actions)
-        return {**network.backward(d_latent), **d_head}
+        return {**network.backward(d_latent, d_hidden), **d_head}
 
-    return Unrolled(actions, network.state, policy, to_parameters)
+    return Unrolled(actions, network.state, network.hidden, policy, to_parameters)
 
 
 def _check_array(name: str, values: object, ndim: int, dtype: type) -> np.ndarray:
@@ -171,6 +184,7 @@ class _InvariantSequence:
         self._fold()
         for step in range(n_steps):
             self._forward(step)
+        self.hidden = self._hidden[1:].reshape(n_steps, size, self.n_features, self.n_episodes)
         self.state = tuple(
             part.reshape(size, self.n_features, self.n_episodes).copy() for part in (self._hidden[-1], self._cell[-1])
         )
@@ -209,8 +223,13 @@ class _InvariantSequence:
         weighted = (attention * self._inputs[step, 0]).reshape(len(attention), self.n_features, self.n_episodes)
         np.tanh(self.policy.gain * weighted.sum(axis=1), out=self.latent[step])
 
-    def backward(self, d_latent: np.ndarray) -> Named:
-        """Return the gradient by name, but for the head, from that of the latent codes (step, embedding, episode)."""
+    def backward(self, d_latent: np.ndarray, d_states: np.ndarray | None) -> Named:
+        """Return the gradient by name, but for the head.
+
+        Args:
+            d_latent: the gradient of the latent codes (step, embedding, episode).
+            d_states: that of h (step, hidden, feature, episode), as far as it does not go through them.
+        """
         d_lstm, d_attend = np.zeros_like(self._lstm), np.zeros_like(self._attend)
         d_sums = self.policy.gain * d_latent * (1 - self.latent**2)
         d_hidden = np.zeros_like(self._cell[0])
@@ -220,6 +239,8 @@ class _InvariantSequence:
             d_scores = self._back_through_attention(step, d_sums[step])
             d_attend += d_scores @ self._keys[step].T
             d_hidden += self._attend[:, 1:].T @ d_scores
+            if d_states is not None:
+                d_hidden += d_states[step].reshape(d_hidden.shape)
             self._back_through_lstm(step, d_hidden, d_cell, d_gates)
             d_lstm += d_gates @ self._inputs[step].T
             d_hidden = self.named["w_hidden"].T @ d_gates
