@@ -53,6 +53,16 @@ def test_figure_shows_them_over_generations_and_time(runs):
     assert as_svg(figure, "a") == as_svg(learning_curves(curves), "a")
 
 
+def test_figure_shows_them_over_environment_steps(runs):
+    curves = [read_curve(runs / "trained"), read_curve(runs / "cloned")]
+    axes = learning_curves(curves, over_steps=True).axes
+    assert axes[2].get_xlabel() == "million environment steps"
+    for number, curve in enumerate(curves):
+        line = axes[number * 2].lines[0]
+        np.testing.assert_allclose(line.get_xdata(), curve.columns["env_steps"] / 1e6)
+    assert curves[1].columns["env_steps"][-1] == 4 * 30
+
+
 def test_command_writes_what_the_suffix_says_and_tells_mistakes(runs, tmp_path):
     (tmp_path / "empty").mkdir()
     command = [sys.executable, "-m", "pisensory", "plot"]

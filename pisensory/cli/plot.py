@@ -25,6 +25,9 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder of train or clone")
     parser.add_argument(
+        "--steps", action="store_true", help="draw over environment steps, not over generations or rounds"
+    )
+    parser.add_argument(
         "--output", "-o", default="learning-curves.png", metavar="FILE",
         help="to write, .png or .svg (default: learning-curves.png)",
     )  # fmt: skip
@@ -40,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     for path in options.runs:
         name = free_name(path, curves)
         curves[name] = read_curve(path, name)
-    figure = learning_curves(list(curves.values()))
+    figure = learning_curves(list(curves.values()), options.steps)
     data = as_png(figure) if output.suffix == ".png" else as_svg(figure, output.stem).encode()
     with atomic_write(output) as file:
         file.write(data)

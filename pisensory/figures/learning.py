@@ -53,10 +53,15 @@ def read_curve(run_dir: PathLike, name: str | None = None) -> Curve:
     return Curve(name or folder.resolve().name, names[0], columns)
 
 
-def learning_curves(curves: Sequence[Curve]) -> Any:
+def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
     """Draw scores over generations (rounds) and over wall time, and the loss of clones below.
 
-    Raises InputError if there is nothing to draw.
+    Args:
+        curves: of the runs.
+        over_steps: draw over environment steps, which all runs have in common, not over generations and rounds.
+
+    Raises:
+        InputError: if there is nothing to draw.
     """
     if not curves:
         raise InputError("learning curves need at least one run")
@@ -68,13 +73,14 @@ def learning_curves(curves: Sequence[Curve]) -> Any:
         longest = max(curve.columns["elapsed"][-1] for curve in curves)
         scale, unit = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 120 else (1, "seconds")
         for number, curve in enumerate(curves):
-            xs = (curve.columns[curve.unit], curve.columns["elapsed"] / scale)
+            counts = curve.columns["env_steps"] / 1e6 if over_steps else curve.columns[curve.unit]
+            xs = (counts, curve.columns["elapsed"] / scale)
             for column, x in enumerate(xs):
                 _draw_scores(axes[0, column], x, curve, number)
                 if curve in losses:
                     _draw_loss(axes[1, column], x, curve, number)
         counted = " or ".join(f"{unit}s" for unit in dict.fromkeys(curve.unit for curve in curves))
-        axes[-1, 0].set_xlabel(counted)
+        axes[-1, 0].set_xlabel("million environment steps" if over_steps else counted)
         axes[-1, 1].set_xlabel(f"wall time ({unit})")
         axes[0, 0].set_ylabel("return of an episode")
         if losses:

@@ -1,0 +1,71 @@
+"""Draw how candidates for the shipped models rose, over environment steps.
+
+    python docs/make_curves.py IMAGE.png NAME=FOLDER[,FOLDER...] [NAME=...]
+
+The folders of a name are the stages of one training, in order: run folders of train or clone, or what is kept of
+them in docs/runs. Their environment steps and their time are added up; a teacher, which is another network than
+that of the last stage, is dotted. Prints when each network first came to a score.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pisensory.figures import as_png
+from pisensory.figures.style import MARKERS, colour, new_figure, styled
+
+NAMES = ("env_steps", "elapsed", "held_out")
+SCORES = (300, 400, 472, 498, 515, 560)
+
+
+def read_stage(folder):
+    """Return the environment steps, seconds and held-out scores (line,) of a stage, and its network's settings."""
+    lines = list(csv.DictReader((Path(folder) / "metrics.csv").read_text().splitlines()))
+    columns = np.array([[float(line[name] or "nan") for line in lines] for name in NAMES])
+    return columns, json.loads((Path(folder) / "config.json").read_text())["policy"]
+
+
+def join_stages(folders):
+    """Return million environment steps, minutes and scores of a teacher and of its student (3, line) each."""
+    stages = [read_stage(folder) for folder in folders]
+    before, teacher, student = np.zeros((3, 1)), [np.empty((3, 0))], []
+    for columns, policy in stages:
+        columns = columns + before
+        before = columns[:, -1:] * [[1], [1], [0]]
+        (student if policy == stages[-1][1] else teacher).append(columns[:, np.isfinite(columns[2])])
+    scale = np.array([[1e-6], [1 / 60], [1]])
+    return scale * np.concatenate(teacher, axis=1), scale * np.concatenate(student, axis=1)
+
+
+def main(image, *trainings):
+    """Draw the trainings and print their tables."""
+    with styled():
+        figure, axes = new_figure(4.4 + 0.1 * len(trainings), 1, 2, sharey=True)
+        for number, training in enumerate(trainings):
+            name, folders = training.split("=")
+            teacher, student = join_stages(folders.split(","))
+            marker = {"marker": MARKERS[number % len(MARKERS)], "markevery": max(1, student.shape[1] // 8)}
+            for place, row in zip(axes, (0, 1)):
+                place.plot(teacher[row], teacher[2], color=colour(number), lw=1, ls=":")
+                place.plot(student[row], student[2], color=colour(number), lw=1.4, label=name, markersize=5, **marker)
+            print(name)
+            for score in SCORES:
+                above = np.flatnonzero(student[2] >= score)
+                if len(above):
+                    steps, minutes, _ = student[:, above[0]]
+                    print(f"  {score:5d}  {steps:9,.1f} M steps  {minutes:6.1f} minutes")
+        axes[0].set_xlabel("million environment steps")
+        axes[1].set_xlabel("minutes")
+        axes[0].set_ylabel("return of held-out episodes")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    with open(image, "wb") as file:
+        file.write(as_png(figure))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
