@@ -36,7 +36,7 @@ def join_stages(folders):
     before, teacher, student = np.zeros((3, 1)), [np.empty((3, 0))], []
     for columns, policy in stages:
         columns = columns + before
-        before = columns[:, -1:] * [[1], [1], [0]]
+        before = np.array([[columns[0, -1]], [columns[1, -1]], [0.0]])
         (student if policy == stages[-1][1] else teacher).append(columns[:, np.isfinite(columns[2])])
     scale = np.array([[1e-6], [1 / 60], [1]])
     return scale * np.concatenate(teacher, axis=1), scale * np.concatenate(student, axis=1)
