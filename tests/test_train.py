@@ -181,3 +181,22 @@ def test_missing_tensorboard_names_the_extra(tmp_path, monkeypatch):
     with pytest.raises(ps.MissingExtraError, match=r"pip install 'pisensory\[tensorboard\]'"):
         ps.train(POLICY, TASK, tmp_path / "run", generations=1, tensorboard=True, **SMALL)
     assert not (tmp_path / "run").exists()
+
+
+def test_optimizer_goes_on_exactly_where_parameters_differ_in_scale_and_are_turned():
+    size = 4
+    axes, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))
+    scales = np.logspace(0, 14, size)
+
+    def score(population):
+        return -(scales * (population @ axes) ** 2).sum(axis=1)
+
+    optimizer = Optimizer(np.ones(size), 1.0, 16, (1,))
+    for generation in range(1000):
+        population = optimizer.ask(generation)
+        if generation % 100 == 99:
+            restored = Optimizer(np.ones(size), 1.0, 16, (1,))
+            restored.restore(optimizer.state())
+            np.testing.assert_array_equal(restored.ask(generation), population)
+        optimizer.tell(score(population))
+    assert score(optimizer.mean[None])[0] > -1e-12
