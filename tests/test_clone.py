@@ -269,15 +269,44 @@ def test_other_teachers_are_refused_on_resume(tmp_path):
 
 def test_episodes_on_disk_are_bounded_and_those_of_another_task_refused(tmp_path):
     block = collect(TEACHER, None, TASK, 8, seed=0)
-    size = sum(array.nbytes for array in vars(block).values())
-    store = EpisodeStore(tmp_path, "this", 3 * size)
+    EpisodeStore(tmp_path, "this", 1).write(0, block)
+    store = EpisodeStore(tmp_path, "this", round(2.5 * (tmp_path / "block-000000.npz").stat().st_size))
     for number in range(6):
+        assert store.is_full() is (number > 2)
         store.write(number, block)
-    assert len(store.numbers(6)) in (2, 3)
-    assert store.numbers(6)[-1] == 5
+    assert store.numbers(6) == [4, 5]
+    assert store.numbers(3) == [1, 2]
+    store.prune(5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"block-{number:06d}.npz" for number in (3, 4, 5)]
     np.testing.assert_array_equal(store.read(5).labels, block.labels)
     with pytest.raises(ps.FileError, match="another task"):
-        EpisodeStore(tmp_path, "that", 3 * size).read(5)
+        EpisodeStore(tmp_path, "that", 1).read(5)
+
+
+def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeypatch):
+    settings = {"rounds": 9, "dagger": True, "max_megabytes": 1, **SMALL, "batch_size": 256, "updates": 2}
+    whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
+    files = list((tmp_path / "whole" / "episodes").iterdir())
+    assert len(files) < 8
+    assert sum(path.stat().st_size for path in files) <= 2**20
+    for _ in range(5):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", minutes=1e-9, resume=True, **settings)
+    write = loop.EpisodeStore.write
+
+    def die(store, number, block):
+        write(store, number, block)
+        if number == 7:
+            raise RuntimeError  # none of ours: no checkpoint is written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.EpisodeStore, "write", die)
+        patch.setattr(loop.EpisodeStore, "is_full", lambda store: False)
+        with pytest.raises(RuntimeError):
+            ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
+    assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 5
+    result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
+    np.testing.assert_array_equal(result.params, whole.params)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
 
 
 def test_adam_takes_the_steps_of_its_paper():

@@ -142,12 +142,15 @@ def _check_actions(actions: np.ndarray, step: int) -> np.ndarray:
 
 
 class EpisodeStore:
-    """Blocks of episodes in a folder, at most so many bytes of them, the oldest going first.
+    """Blocks of episodes in a folder, of which only so many bytes are used, the latest.
+
+    Which blocks are used depends on nothing but their number and size, so that a run that is resumed uses the
+    same ones. Others are deleted by `prune`, once the run has a checkpoint from which they are not needed.
 
     Args:
         folder: for the files, one a block; made if it is missing.
         about: what the blocks were made of; a file that says otherwise is refused.
-        max_bytes: how much to keep; the latest block is always kept.
+        max_bytes: how much to use; the latest block is always used.
     """
 
     def __init__(self, folder: Path, about: str, max_bytes: int) -> None:
@@ -158,20 +161,36 @@ class EpisodeStore:
         return self.folder / f"block-{number:06d}.npz"
 
     def write(self, number: int, block: Block) -> None:
-        """Write a block, then drop the oldest ones that are too many."""
+        """Write a block."""
         header = header_array({"format": _FORMAT, "version": 1, "about": self._about})
         write_npz(self.path(number), {"header": header, **dataclasses.asdict(block)})
-        paths = sorted(path for path in self.folder.glob("block-*.npz") if path <= self.path(number))
-        sizes = [path.stat().st_size for path in paths]
-        while len(paths) > 1 and sum(sizes) > self._max_bytes:
-            with contextlib.suppress(FileNotFoundError):
-                paths[0].unlink()
-            del paths[0], sizes[0]
 
     def numbers(self, below: int) -> list[int]:
-        """Return the numbers of the blocks kept, of those before the number `below`."""
-        numbers = sorted(int(path.stem.split("-")[1]) for path in self.folder.glob("block-*.npz"))
-        return [number for number in numbers if number < below]
+        """Return the numbers of the blocks in use, of those before the number `below`."""
+        numbers: list[int] = []
+        size = 0
+        for number, path in reversed(self._files()):
+            if number < below:
+                size += path.stat().st_size
+                if numbers and size > self._max_bytes:
+                    break
+                numbers.insert(0, number)
+        return numbers
+
+    def is_full(self) -> bool:
+        """Return whether the blocks take more space than they may."""
+        return sum(path.stat().st_size for _, path in self._files()) > self._max_bytes
+
+    def prune(self, below: int) -> None:
+        """Delete the blocks before the number `below` that are no longer in use."""
+        used = self.numbers(below)
+        for number, path in self._files():
+            if number < below and number not in used:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+
+    def _files(self) -> list[tuple[int, Path]]:
+        return sorted((int(path.stem.split("-")[1]), path) for path in self.folder.glob("block-*.npz"))
 
     def read(self, number: int) -> Block:
         """Read a block; raise FileError if it is damaged, or of another task, teacher or student."""

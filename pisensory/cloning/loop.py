@@ -299,7 +299,7 @@ class _Run:
                 metrics.write(row)
                 bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
                 over = time.monotonic() > deadline
-                if over or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
+                if over or self.store.is_full() or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
                     self._write()
                     last_checkpoint = time.monotonic()
                 if over:
@@ -434,6 +434,7 @@ class _Run:
             "best_score": self.best_score if np.isfinite(self.best_score) else None,
         }  # fmt: skip
         records.write_checkpoint(self.folder, arrays, progress)
+        self.store.prune(self.round)
 
     def _restore(self) -> None:
         arrays, progress = records.read_checkpoint(self.folder)
