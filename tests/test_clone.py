@@ -284,7 +284,7 @@ def test_episodes_on_disk_are_bounded_and_those_of_another_task_refused(tmp_path
 
 
 def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeypatch):
-    settings = {"rounds": 9, "dagger": True, "max_megabytes": 1, **SMALL, "batch_size": 256, "updates": 2}
+    settings = {"rounds": 9, "dagger": True, "max_megabytes": 1, **SMALL, "batch_size": 128, "updates": 8}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     files = list((tmp_path / "whole" / "episodes").iterdir())
     assert len(files) < 8
