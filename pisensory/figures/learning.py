@@ -68,7 +68,7 @@ def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
     losses = [curve for curve in curves if "loss" in curve.columns]
     with styled():
         figure, axes = new_figure(
-            (3.9 if not losses else 6.0) + 0.22 * len(curves), 1 + bool(losses), 2, squeeze=False, sharey="row"
+            (3.9 if not losses else 6.0) + 0.22 * len(curves), 1 + bool(losses), 2, squeeze=False, sharex="col", sharey="row"
         )
         longest = max(curve.columns["elapsed"][-1] for curve in curves)
         scale, unit = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 120 else (1, "seconds")
