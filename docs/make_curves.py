@@ -1,17 +1,17 @@
 """Draw how candidates for the shipped models rose, over environment steps.
 
-    python docs/make_curves.py IMAGE.png NAME=FOLDER[,FOLDER...] [NAME=...]
+    python docs/make_curves.py docs/images/training-curves.png NAME=FOLDER[,FOLDER...] [NAME=...]
 
 The folders of a name are the stages of one training, in order: run folders of train or clone, or what is kept of
 them in docs/runs. Their environment steps and their time are added up; a teacher, which is another network than
-that of the last stage, is dotted. Prints when each network first came to a score.
+that of the last stage, is dotted. Prints when the network of the last stage first came to a score.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +42,17 @@ def join_stages(folders):
     return scale * np.concatenate(teacher, axis=1), scale * np.concatenate(student, axis=1)
 
 
-def main(image, *trainings):
+def main():
     """Draw the trainings and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("image", help="to write, .png")
+    parser.add_argument("trainings", nargs="+", metavar="NAME=FOLDER,FOLDER", type=_training, help="name and stages")
+    options = parser.parse_args()
+    trainings = options.trainings
     with styled():
         figure, axes = new_figure(4.4 + 0.1 * len(trainings), 1, 2, sharey=True)
-        for number, training in enumerate(trainings):
-            name, folders = training.split("=")
-            teacher, student = join_stages(folders.split(","))
+        for number, (name, folders) in enumerate(trainings):
+            teacher, student = join_stages(folders)
             marker = {"marker": MARKERS[number % len(MARKERS)], "markevery": max(1, student.shape[1] // 8)}
             for place, row in zip(axes, (0, 1)):
                 place.plot(teacher[row], teacher[2], color=colour(number), lw=1, ls=":")
@@ -63,9 +67,14 @@ def main(image, *trainings):
         axes[1].set_xlabel("minutes")
         axes[0].set_ylabel("return of held-out episodes")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
-    with open(image, "wb") as file:
+    with open(options.image, "wb") as file:
         file.write(as_png(figure))
 
 
+def _training(text):
+    name, folders = text.split("=", 1)
+    return name, folders.split(",")
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

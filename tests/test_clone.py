@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pisensory as ps
-from pisensory.cloning import loop
+from pisensory.cloning import episodes, loop
 from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.cloning.episodes import EpisodeStore, collect
 from pisensory.cloning.identify import identify
@@ -82,11 +82,12 @@ def test_teacher_sees_the_inputs_in_order_and_the_student_shuffled():
 
 
 def test_blocks_know_what_each_input_is():
-    plain = collect(TEACHER, None, TASK.plain, 3, seed=1)
+    plain = collect(TEACHER, None, TASK.plain, 3, seed=1, with_sources=True)
     assert (plain.sources == np.arange(5)[:, None]).all()
     perturbation = ps.Perturbation(reshuffle_every=20, n_copies=2, n_noise=3, noise_std=9.0)
     task = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=perturbation)
-    shuffled = collect(TEACHER, None, task, 3, seed=1)
+    shuffled = collect(TEACHER, None, task, 3, seed=1, with_sources=True)
+    assert collect(TEACHER, None, task, 3, seed=1).sources.shape == (60, 0, 3)
     for name in range(5):  # an input is shown, twice, where the sources say so
         for step, episode in ((0, 0), (19, 1), (20, 2), (59, 1)):
             places = shuffled.sources[step, :, episode] == name
@@ -272,12 +273,14 @@ def test_episodes_on_disk_are_bounded_and_those_of_another_task_refused(tmp_path
     EpisodeStore(tmp_path, "this", 1).write(0, block)
     store = EpisodeStore(tmp_path, "this", round(2.5 * (tmp_path / "block-000000.npz").stat().st_size))
     for number in range(6):
-        assert store.is_full() is (number > 2)
+        assert store.is_full(number) is (number > 2)
         store.write(number, block)
+    (tmp_path / "block-copy.npz").write_bytes(b"")  # somebody's, and left alone
     assert store.numbers(6) == [4, 5]
     assert store.numbers(3) == [1, 2]
     store.prune(5)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"block-{number:06d}.npz" for number in (3, 4, 5)]
+    kept = [f"block-{number:06d}.npz" for number in (3, 4, 5)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*kept, "block-copy.npz"]
     np.testing.assert_array_equal(store.read(5).labels, block.labels)
     with pytest.raises(ps.FileError, match="another task"):
         EpisodeStore(tmp_path, "that", 1).read(5)
@@ -300,10 +303,40 @@ def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.EpisodeStore, "write", die)
-        patch.setattr(loop.EpisodeStore, "is_full", lambda store: False)
+        patch.setattr(loop.EpisodeStore, "is_full", lambda store, below: False)
         with pytest.raises(RuntimeError):
             ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
     assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 5
+    result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
+    np.testing.assert_array_equal(result.params, whole.params)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+def test_missing_episodes_are_told_and_batches_too_large_to_read_refused(tmp_path, monkeypatch):
+    settings = {"rounds": 6, **SMALL}
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", minutes=1e-9, **settings)
+    (tmp_path / "run" / "episodes" / "block-000000.npz").unlink()
+    with pytest.raises(ps.FileError, match=r"block-000000.npz is missing.*another folder"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
+    monkeypatch.setattr(episodes, "MAX_BYTES", 2**10)
+    with pytest.raises(ps.InputError, match=r"8 episodes take .* MB.*batch_size"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "large", **settings)
+
+
+def test_stop_at_the_very_end_of_a_round_undoes_all_of_it(tmp_path, monkeypatch):
+    settings = {"rounds": 4, **SMALL}
+    whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
+    learn = loop._Run._learn
+
+    def stop(run):
+        row = learn(run)
+        if run.round == 2:
+            raise loop.Stopped
+        return row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_learn", stop)
+        assert ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **settings).rounds == 1
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
     np.testing.assert_array_equal(result.params, whole.params)
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")

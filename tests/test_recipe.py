@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cloning import recipe
 from pisensory.cloning.recipe import choose_gain
 from pisensory.train.loop import HELD_OUT_SEED
 from pisensory.train.records import read_config, read_metrics
@@ -35,7 +36,7 @@ def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
 def test_teacher_is_softened_as_far_as_it_keeps_its_score():
     policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=200)
     params = np.array([-0.7, -0.1, 0, 0.1, 0, 1.0])
-    gains = {scale: choose_gain(policy, scale * params, task, None) for scale in (1, 10_000)}
+    gains = {scale: choose_gain(policy, scale * params, task) for scale in (1, 10_000)}
     assert gains[1] > gains[10_000] == 0.1  # pushes at full force, and still does with a tenth of its weights
     scores = {
         gain: ps.rollout(policy, (gain * params)[None], task, 1000, HELD_OUT_SEED).returns.mean()
@@ -43,6 +44,13 @@ def test_teacher_is_softened_as_far_as_it_keeps_its_score():
     }
     assert scores[gains[1]] >= 0.97 * scores[1.0]
     assert all(scores[gain] < 0.97 * scores[1.0] for gain in scores if gain < gains[1])
+
+
+@pytest.mark.parametrize(("scores", "gain"), [((-103, -102, -101, -100), 0.1), ((-200, -103, -101, -100), 0.2)])
+def test_teacher_of_negative_scores_is_softened_too(monkeypatch, scores, gain):
+    left = iter(scores)
+    monkeypatch.setattr(recipe, "rollout", lambda *_, **__: ps.Rollout(np.full((1, 2), next(left)), None))
+    assert choose_gain(ps.MLPPolicy(), np.ones(113), TASK) == gain
 
 
 @pytest.mark.parametrize("stopped_in", ["teacher", "clone", "."])

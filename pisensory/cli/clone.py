@@ -73,7 +73,7 @@ def add(commands: Any) -> None:
     group.add_argument("--eval-every", type=int, metavar="N", help="rounds between held-out scores (default: 5)")
     group.add_argument("--eval-episodes", type=int, metavar="N", help="held-out episodes (default: 256)")
     group.add_argument("--patience", type=int, metavar="N", help="scores without a better one (default: 40)")
-    group.add_argument("--max-megabytes", type=int, metavar="N", help="of episodes on disk (default: 1024)")
+    group.add_argument("--max-megabytes", type=int, metavar="N", help="of the latest batches to use (default: 1024)")
     group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: random)")
     group.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes (default: no limit)")
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     old = read_config(folder) if options.resume and (folder / CONFIG).exists() else None
     task = make_task(options, teacher.task if old is None else task_from_config(old["task"]))
     student = default_policy(options.student, task) if old is None else policy_from_config(old["policy"])
-    saved = {} if old is None else {name: old["training"].get(name) for name in _SETTINGS}
+    saved = {} if old is None else {name: value for name, value in old["training"].items() if name in _SETTINGS}
     result = clone(
         make_policy(options, student),
         (teacher.policy, teacher.params),

@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
         "plot",
         help="draw the learning curves of runs",
         description="Draw the scores of runs of train (mean, max and held out) and clone (held out, and the loss) over "
-        "generations or rounds, and over wall time. Runs may be going on.",
+        "generations or rounds (with --steps, environment steps), and over wall time. Runs may be going on.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder of train or clone")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Union
@@ -11,13 +11,14 @@ from typing import Protocol, Union
 import numpy as np
 
 from ..errors import FileError, InputError
-from ..files import header_array, read_header, read_npz, write_npz
+from ..files import MAX_BYTES, header_array, is_temporary, make_folder, read_header, read_npz, write_npz
 from ..policies import Policy
 from ..tasks import Task
 from ..tasks.base import Seed
 from ..tasks.perturbation import PerturbedRun
 
 _FORMAT = "pisensory-episodes"
+_BLOCK_NAME = re.compile(r"block-(\d{6,})\.npz")
 
 TeacherFunction = Callable[[np.ndarray], np.ndarray]
 Teacher = Union["tuple[Policy, np.ndarray]", TeacherFunction]
@@ -33,7 +34,7 @@ class Block:
         labels: the teacher's actions (step, action, episode), float32.
         alive: whether the step was part of the episode (step, episode).
         sources: which of the task's inputs the student saw (step, feature, episode), int16; the number after the
-            last one for an input of noise.
+            last one for an input of noise. Without features if it was not asked for.
     """
 
     observations: np.ndarray
@@ -82,6 +83,7 @@ def collect(
     n_episodes: int,
     seed: Seed,
     teacher_share: float = 0.0,
+    with_sources: bool = False,
 ) -> Block:
     """Live through episodes and note the teacher's action at every step.
 
@@ -96,6 +98,7 @@ def collect(
         seed: of the episodes.
         teacher_share: how much of the student's actions is still the teacher's, from none in the first episode,
             evenly on, to this much in the last; it keeps a student that knows little near where its teacher goes.
+        with_sources: whether to note which input is which.
 
     Raises:
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
@@ -109,14 +112,15 @@ def collect(
     steps: list[tuple[np.ndarray, ...]] = []
     alive = np.ones((1, n_episodes), bool)
     actions = np.zeros((task.n_actions, n_episodes), np.float32)
-    sources = np.repeat(np.arange(n_sources, dtype=np.int16)[:, None], n_episodes, axis=1)
+    in_order = np.repeat(np.arange(n_sources, dtype=np.int16)[:, None], n_episodes, axis=1)
+    sources = in_order if with_sources else in_order[:0]
     shown = np.empty((n_sources, 1, n_episodes), np.float32)
     seen = np.empty((task.n_features, 1, n_episodes), np.float32)
     while len(steps) < task.max_steps and alive.any():
         run.observe(seen.transpose(1, 0, 2))
         plain.observe(shown.transpose(1, 0, 2))
         label = _check_actions(taught.act(shown[:, 0]), len(steps))
-        if isinstance(run, PerturbedRun):
+        if with_sources and isinstance(run, PerturbedRun):
             sources = np.minimum(run.sources[:, 0], n_sources).astype(np.int16)
         steps.append((seen[:, 0].copy(), actions, label, alive[0].copy(), sources))
         actions = label if learner is None else (1 - shares) * learner.act(seen[:, 0]) + shares * label
@@ -154,43 +158,55 @@ class EpisodeStore:
     """
 
     def __init__(self, folder: Path, about: str, max_bytes: int) -> None:
-        self.folder, self._about, self._max_bytes = folder, about, max_bytes
+        self.folder, self._about, self._max_bytes = make_folder(folder), about, max_bytes
+        for path in filter(is_temporary, folder.iterdir()):  # of a process that was killed while it wrote
+            _delete(path)
 
     def path(self, number: int) -> Path:
         """Return the file of a block."""
         return self.folder / f"block-{number:06d}.npz"
 
     def write(self, number: int, block: Block) -> None:
-        """Write a block."""
+        """Write a block; raise InputError if it is too large to be read again."""
+        arrays = dataclasses.asdict(block)
+        size = sum(array.nbytes for array in arrays.values())
+        if size > 0.99 * MAX_BYTES:
+            raise InputError(
+                f"{block.alive.shape[1]} episodes take {size >> 20} MB, and a file may have {MAX_BYTES >> 20}: "
+                "lower batch_size (--batch-size)"
+            )
         header = header_array({"format": _FORMAT, "version": 1, "about": self._about})
-        write_npz(self.path(number), {"header": header, **dataclasses.asdict(block)})
+        write_npz(self.path(number), {"header": header, **arrays})
 
     def numbers(self, below: int) -> list[int]:
         """Return the numbers of the blocks in use, of those before the number `below`."""
         numbers: list[int] = []
         size = 0
-        for number, path in reversed(self._files()):
-            if number < below:
-                size += path.stat().st_size
-                if numbers and size > self._max_bytes:
-                    break
-                numbers.insert(0, number)
+        for number, bytes_taken in reversed(self._sizes(below).items()):
+            size += bytes_taken
+            if numbers and size > self._max_bytes:
+                break
+            numbers.insert(0, number)
         return numbers
 
-    def is_full(self) -> bool:
-        """Return whether the blocks take more space than they may."""
-        return sum(path.stat().st_size for _, path in self._files()) > self._max_bytes
+    def is_full(self, below: int) -> bool:
+        """Return whether blocks no longer in use take an eighth as much as may be used, or more."""
+        sizes = self._sizes(below)
+        return 8 * sum(sizes[number] for number in sizes.keys() - set(self.numbers(below))) >= self._max_bytes
 
     def prune(self, below: int) -> None:
         """Delete the blocks before the number `below` that are no longer in use."""
-        used = self.numbers(below)
-        for number, path in self._files():
-            if number < below and number not in used:
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+        for number in self._sizes(below).keys() - set(self.numbers(below)):
+            _delete(self.path(number))
 
-    def _files(self) -> list[tuple[int, Path]]:
-        return sorted((int(path.stem.split("-")[1]), path) for path in self.folder.glob("block-*.npz"))
+    def _sizes(self, below: int) -> dict[int, int]:
+        """Return the bytes that each block before the number `below` takes, in their order."""
+        matches = (_BLOCK_NAME.fullmatch(path.name) for path in self.folder.glob("block-*.npz"))
+        numbers = sorted(int(match[1]) for match in matches if match)
+        try:
+            return {number: self.path(number).stat().st_size for number in numbers if number < below}
+        except OSError as error:
+            raise FileError(f"cannot read {self.folder}: {error.strerror or error}") from error
 
     def read(self, number: int) -> Block:
         """Read a block; raise FileError if it is damaged, or of another task, teacher or student."""
@@ -202,3 +218,10 @@ class EpisodeStore:
             return Block(*(arrays[field.name] for field in dataclasses.fields(Block)))
         except KeyError as error:
             raise FileError(f"{path} is damaged: it has no {error}") from None
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise FileError(f"cannot delete {path}: {error.strerror or error}") from error

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FileError, InputError, PisensoryError, check_int, check_positive
 from ..executors import Executor, ExecutorLike, open_executor, rollout
-from ..files import PathLike, make_folder, save_policy
+from ..files import PathLike, save_policy
 from ..parameters import check_params
 from ..policies import InvariantPolicy, Policy
 from ..policies.backward import unroll
@@ -149,7 +149,7 @@ def clone(
             the first episode of a batch to this much in the last), identify (0, the weight of a second loss that
             asks each LSTM of an invariant student which of the task's inputs it is fed), seed (0), eval_every (5
             rounds), patience (40 scores without a better one end the run), n_eval_episodes (256), max_megabytes
-            (1024, of episodes on disk).
+            (1024, of the latest blocks to use).
 
     Returns:
         The best student.
@@ -249,8 +249,7 @@ class _Run:
         self.folder, self.lock = records.open_run(run_dir, config, resume)
         teacher_name = [settings.teacher, settings.teacher_gain]
         about = json.dumps([student.config, task.config, teacher_name, settings.seed], sort_keys=True)
-        folder = make_folder(self.folder / _EPISODE_FOLDER)
-        self.store = EpisodeStore(folder, about, settings.max_megabytes * 2**20)
+        self.store = EpisodeStore(self.folder / _EPISODE_FOLDER, about, settings.max_megabytes * 2**20)
         # A classifier has a row of bias and weights for each of the task's inputs, and one for noise.
         self._classifier_shape = (0, 1)
         if settings.identify and isinstance(student, InvariantPolicy):
@@ -299,7 +298,7 @@ class _Run:
                 metrics.write(row)
                 bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
                 over = time.monotonic() > deadline
-                if over or self.store.is_full() or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
+                if over or self.store.is_full(self.round) or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
                     self._write()
                     last_checkpoint = time.monotonic()
                 if over:
@@ -331,7 +330,10 @@ class _Run:
         if self.round < settings.teacher_rounds or settings.dagger:
             driver = None if self.round < settings.teacher_rounds else (self.student, self.params)
             seed = (settings.seed, _EPISODES, self.round)
-            block = collect(self.teacher, driver, self.task, settings.batch_size, seed, settings.teacher_share)
+            block = collect(
+                self.teacher, driver, self.task, settings.batch_size, seed, settings.teacher_share,
+                with_sources=bool(settings.identify),
+            )  # fmt: skip
             self.store.write(self.round, block)
             self.env_steps += int(block.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
@@ -416,11 +418,15 @@ class _Run:
 
     def _snapshot(self) -> tuple[Any, ...]:
         adam = Adam(self.adam.first, self.adam.second, self.adam.count)
-        return self.vector, adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score
+        return (
+            self.vector, adam, self.round, self.elapsed, self.env_steps, self.updates, self.stale, self.best_params,
+            self.best_score,
+        )  # fmt: skip
 
     def _restore_snapshot(self, snapshot: tuple[Any, ...]) -> None:
         (
-            self.vector, self.adam, self.env_steps, self.updates, self.stale, self.best_params, self.best_score,
+            self.vector, self.adam, self.round, self.elapsed, self.env_steps, self.updates, self.stale,
+            self.best_params, self.best_score,
         ) = snapshot  # fmt: skip
 
     def _write(self) -> None:
@@ -430,7 +436,7 @@ class _Run:
         }  # fmt: skip
         progress = {
             "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "stale": self.stale,
-            "count": self.adam.count, "elapsed": self.elapsed,
+            "count": self.adam.count, "elapsed": self.elapsed, "blocks": self.store.numbers(self.round),
             "best_score": self.best_score if np.isfinite(self.best_score) else None,
         }  # fmt: skip
         records.write_checkpoint(self.folder, arrays, progress)
@@ -452,5 +458,8 @@ class _Run:
             self.adam = Adam(first, second, counts["count"])
             self.elapsed = check_positive("elapsed", progress["elapsed"], allow_zero=True)
             self.best_score = -np.inf if progress["best_score"] is None else float(progress["best_score"])
+            blocks = [check_int("blocks", number, 0) for number in progress["blocks"]]
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"{self.folder / records.CHECKPOINT} is damaged: {error}") from None
+        for number in set(blocks) - set(self.store.numbers(self.round)):
+            raise FileError(f"{self.store.path(number)} is missing, and the run needs it: clone in another folder")

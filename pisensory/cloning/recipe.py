@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import check_int, check_positive
-from ..executors import ExecutorLike, rollout
+from ..executors import ExecutorLike, open_executor, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
 from ..rollout import check_fit
@@ -22,7 +22,7 @@ from ..tasks import Task
 from ..train import TrainResult, train
 from ..train.loop import HELD_OUT_SEED
 from ..train.presets import PRESETS
-from ..train.records import BEST, CLONE, CONFIG, TEACHER
+from ..train.records import BEST, CLONE, CONFIG, TEACHER, read_config
 from .loop import clone, soften
 
 # Tells inputs apart sooner than the published sizes, and has room for what the teacher knows.
@@ -33,8 +33,8 @@ _CLONING: dict[str, Any] = {"dagger": True, "identify": 0.3, "window": 20, "lear
 _EVOLVING: dict[str, Any] = {
     "population_size": 64, "n_episodes": 64, "sigma0": 0.01, "sigma_min": 0.002, "diagonal": True,
 }  # fmt: skip
-# A teacher that steers by degrees is easier to copy: the softest one is taken that keeps this part of its score.
-_GAINS, _KEPT = (0.1, 0.2, 0.5, 1.0), 0.97
+# A teacher that steers by degrees is easier to copy: the softest is taken that loses no more than this part of a score.
+_GAINS, _LOST = (0.1, 0.2, 0.5, 1.0), 0.03
 # The parts of a time budget that end the teacher and the clone if their rounds do not.
 _TEACHER_PART, _CLONE_PART = 0.2, 0.35
 
@@ -98,11 +98,12 @@ def train_with_teacher(
         )  # fmt: skip
     if not evolving:
         teacher = load_policy(folder / TEACHER / BEST)
+        gain = read_config(folder / CLONE)["training"].get("teacher_gain") if resume and cloning else None
         clone(
             policy, teacher, task, folder / CLONE,
             rounds=min(clone_rounds, generations), minutes=_part(minutes, _CLONE_PART), patience=clone_rounds,
-            progress=progress and "clone", teacher_gain=choose_gain(*teacher, task.plain, executor), **_CLONING,
-            **common,
+            progress=progress and "clone", teacher_gain=gain or choose_gain(*teacher, task.plain, n_jobs, executor),
+            **_CLONING, **common,
         )  # fmt: skip
     init = None if evolving else load_policy(folder / CLONE / BEST)[1]
     left = None if minutes is None else max(minutes - (time.monotonic() - start) / 60, 1e-3)
@@ -112,15 +113,18 @@ def train_with_teacher(
     )  # fmt: skip
 
 
-def choose_gain(teacher: Policy, params: np.ndarray, task: Task, executor: ExecutorLike) -> float:
+def choose_gain(
+    teacher: Policy, params: np.ndarray, task: Task, n_jobs: int = 1, executor: ExecutorLike = None
+) -> float:
     """Return the least factor before the teacher's last tanh with which it scores about as well as with none."""
     scores = {}
-    for gain in _GAINS:
-        softened = soften(teacher, params, gain)
-        result = rollout(teacher, softened[None], task, task.score_episodes, HELD_OUT_SEED, executor=executor)
-        scores[gain] = float(result.returns.mean())
-    kept = _KEPT * scores[1.0]
-    return next(gain for gain in _GAINS if scores[gain] >= kept or gain == 1)
+    with open_executor(executor, n_jobs) as opened:
+        for gain in _GAINS:
+            population = soften(teacher, params, gain)[None]
+            result = rollout(teacher, population, task, task.score_episodes, HELD_OUT_SEED, executor=opened)
+            scores[gain] = float(result.returns.mean())
+    enough = scores[1.0] - _LOST * abs(scores[1.0])
+    return next(gain for gain in _GAINS if scores[gain] >= enough)
 
 
 def _part(minutes: float | None, part: float) -> float | None:

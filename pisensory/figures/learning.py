@@ -67,9 +67,8 @@ def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
         raise InputError("learning curves need at least one run")
     losses = [curve for curve in curves if "loss" in curve.columns]
     with styled():
-        figure, axes = new_figure(
-            (3.9 if not losses else 6.0) + 0.22 * len(curves), 1 + bool(losses), 2, squeeze=False, sharex="col", sharey="row"
-        )
+        height = (3.9 if not losses else 6.0) + 0.22 * len(curves)
+        figure, axes = new_figure(height, 1 + bool(losses), 2, squeeze=False, sharex="col", sharey="row")
         longest = max(curve.columns["elapsed"][-1] for curve in curves)
         scale, unit = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 120 else (1, "seconds")
         for number, curve in enumerate(curves):

@@ -76,8 +76,8 @@ class Optimizer:
             "verb_log": 0,
             "verb_disp": 0,
             "CMA_diagonal": diagonal,
-            # Beyond a condition of 1e12 pycma would turn the space itself around, which fails for some states (4.5.0)
-            # and is no part of ours; differences of scale between parameters are still taken out.
+            # Beyond a condition of 1e12 pycma would turn the space itself around: its mean would then be in other
+            # coordinates than ours. Differences of scale between parameters are still taken out.
             "conditioncov_alleviate": [1e8, 0],
             # The eigendecomposition costs O(n^3). The covariance changes by less than 1 % in the meantime.
             "updatecovwait": max(1, len(initial) // 100),
