@@ -10,7 +10,7 @@ import numpy as np
 
 from ..policies import Policy
 from ..video import write_video
-from .options import add_model, load_file, load_model, make_task
+from .options import add_model, free_name, load_file, load_model, make_task
 
 
 def add(commands: Any) -> None:
@@ -44,12 +44,10 @@ def run(options: argparse.Namespace) -> int:
     """Write the video, and say so."""
     model = load_model(options)
     task = make_task(options, model.task)
-    name = _name(options.model)
-    models: dict[str, tuple[Policy, np.ndarray]] = {name: (model.policy, model.params)}
+    models: dict[str, tuple[Policy, np.ndarray]] = {free_name(options.model, ()): (model.policy, model.params)}
     if options.side_by_side is not None:
         rival = load_file(options.side_by_side, options.task)
-        rival_name = _name(options.side_by_side)
-        models[f"{rival_name} 2" if rival_name == name else rival_name] = (rival.policy, rival.params)
+        models[free_name(options.side_by_side, models)] = (rival.policy, rival.params)
     scores = write_video(
         options.output, models, task, options.seed, options.frames_per_second, options.steps_per_frame, options.width,
         progress=True,
@@ -58,8 +56,3 @@ def run(options: argparse.Namespace) -> int:
     size = Path(options.output).stat().st_size
     print(f"wrote {options.output} ({size / 1e6:.1f} MB); scores: {said}")
     return 0
-
-
-def _name(path: str) -> str:
-    resolved = Path(path).resolve()
-    return resolved.name if resolved.is_dir() else resolved.stem

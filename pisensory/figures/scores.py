@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,16 +49,10 @@ def _task_name(score: dict[str, Any]) -> str:
 
 def draw_reshuffling(scores: Scores) -> Drawn:
     """Draw the return against the steps between two reshuffles, a line a model."""
-    models = _by_model(scores)
-    figure, axes = new_figure(3.6 + 0.22 * ((len(models) + 1) // 2))
-    labels: list[str] = []
-    for number, (model, found) in enumerate(models.items()):
-        labels = [score["key"].removeprefix("every ") if score["key"] != "never" else "never" for score in found]
-        _draw_line(axes, range(len(found)), found, number, f"{model} ({_task_name(found[0])})")
+    labels = list(dict.fromkeys(score["key"].removeprefix("every ") for score in scores))
+    figure, axes = _draw_models(scores, lambda score: labels.index(score["key"].removeprefix("every ")))
     axes.set_xticks(range(len(labels)), labels)
-    axes.set(xlabel="steps between two reshuffles", ylabel=_RETURN)
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    _legend_above(figure, axes, 2)
+    axes.set_xlabel("steps between two reshuffles")
     return "Mean return against the number of steps between two reshuffles, for each model", figure
 
 
@@ -80,21 +74,29 @@ def draw_noise_features(scores: Scores) -> Drawn:
 
 def draw_noise_inputs(scores: Scores) -> Drawn:
     """Draw the return against up to a thousand noise inputs, a line a model."""
-    models = _by_model(scores)
-    figure, axes = new_figure(3.6 + 0.22 * ((len(models) + 1) // 2))
-    for number, (model, found) in enumerate(models.items()):
-        counts = [score["n_noise"] for score in found]
-        _draw_line(axes, counts, found, number, f"{model} ({_task_name(found[0])})")
-    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    figure, axes = _draw_models(scores, lambda score: score["n_noise"], "symlog", linthresh=1, linscale=0.5)
     axes.set_xticks(
         [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
         ["0", "1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"],
     )
     axes.minorticks_off()
-    axes.set(xlabel="noise inputs beside the five (white, deviation 0.1)", ylabel=_RETURN)
+    axes.set_xlabel("noise inputs beside the five (white, deviation 0.1)")
+    return "Mean return against the number of noise inputs, up to 1000, for each model", figure
+
+
+def _draw_models(
+    scores: Scores, position: Callable[[dict[str, Any]], float], scale: str = "linear", **settings: Any
+) -> tuple[Any, Any]:
+    """Draw the return against a position of each score, a line a model; return the figure and its axes."""
+    models = _by_model(scores)
+    figure, axes = new_figure(3.6 + 0.22 * ((len(models) + 1) // 2))
+    for number, (model, found) in enumerate(models.items()):
+        _draw_line(axes, [position(score) for score in found], found, number, f"{model} ({_task_name(found[0])})")
+    axes.set_xscale(scale, **settings)
+    axes.set_ylabel(_RETURN)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     _legend_above(figure, axes, 2)
-    return "Mean return against the number of noise inputs, up to 1000, for each model", figure
+    return figure, axes
 
 
 def draw_shuffling(scores: Scores) -> Drawn:
