@@ -180,24 +180,28 @@ class EpisodeStore:
 
     def numbers(self, below: int) -> list[int]:
         """Return the numbers of the blocks in use, of those before the number `below`."""
-        numbers: list[int] = []
-        size = 0
-        for number, bytes_taken in reversed(self._sizes(below).items()):
-            size += bytes_taken
-            if numbers and size > self._max_bytes:
-                break
-            numbers.insert(0, number)
-        return numbers
+        sizes = self._sizes(below)
+        unused = self._unused(sizes)
+        return [number for number in sizes if number not in unused]
 
     def is_full(self, below: int) -> bool:
         """Return whether blocks no longer in use take an eighth as much as may be used, or more."""
         sizes = self._sizes(below)
-        return 8 * sum(sizes[number] for number in sizes.keys() - set(self.numbers(below))) >= self._max_bytes
+        return 8 * sum(sizes[number] for number in self._unused(sizes)) >= self._max_bytes
 
     def prune(self, below: int) -> None:
         """Delete the blocks before the number `below` that are no longer in use."""
-        for number in self._sizes(below).keys() - set(self.numbers(below)):
+        for number in self._unused(self._sizes(below)):
             _delete(self.path(number))
+
+    def _unused(self, sizes: dict[int, int]) -> set[int]:
+        """Return the numbers of the blocks, of these, before the latest that may be used together."""
+        size = 0
+        for place, number in enumerate(reversed(sizes)):
+            size += sizes[number]
+            if place and size > self._max_bytes:
+                return {other for other in sizes if other <= number}
+        return set()
 
     def _sizes(self, below: int) -> dict[int, int]:
         """Return the bytes that each block before the number `below` takes, in their order."""

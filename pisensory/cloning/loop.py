@@ -338,8 +338,13 @@ class _Run:
             self.env_steps += int(block.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
         rate = cosine_rate(settings.learning_rate, self.round / settings.rounds)
+        numbers = self.store.numbers(self.round + 1)[-settings.memory :]
         losses = np.mean(
-            [self._learn_from(self._choose_block(generator), rate, generator) for _ in range(settings.updates)], axis=0
+            [
+                self._learn_from(self._choose_block(numbers, generator), rate, generator)
+                for _ in range(settings.updates)
+            ],
+            axis=0,
         )
         held_out_loss = held_out = None
         if self.round % settings.eval_every == 0:
@@ -381,13 +386,12 @@ class _Run:
         self.updates += 1
         return float((difference**2).sum()) / n_actions, loss
 
-    def _choose_block(self, generator: np.random.Generator) -> Block:
-        """Return the latest block a third of the time, and else one of the last `memory`.
+    def _choose_block(self, numbers: list[int], generator: np.random.Generator) -> Block:
+        """Return the last of these blocks a third of the time, and else any of them.
 
         What the student did long ago is no longer what it does: all blocks alike would teach it to recover
         from mistakes that it has ceased to make.
         """
-        numbers = self.store.numbers(self.round + 1)[-self.settings.memory :]
         latest = generator.random() < 1 / 3
         return self.store.read(numbers[-1] if latest else int(generator.choice(numbers)))
 
