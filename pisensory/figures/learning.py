@@ -13,7 +13,7 @@ from ..cloning.loop import COLUMNS as CLONE_COLUMNS
 from ..errors import FileError, InputError
 from ..files import PathLike
 from ..train.records import COLUMNS, CONFIG, METRICS, read_config, read_metrics
-from .style import MARKERS, colour, new_figure, styled
+from .style import MARKERS, colour, legend_above, new_figure, styled
 
 _MAX_POINTS = 300
 
@@ -85,8 +85,7 @@ def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
         if losses:
             axes[1, 0].set_ylabel("mean squared error\nof the action")
             axes[1, 0].set_yscale("log")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+        legend_above(figure, axes[0, 0])
     return figure
 
 
