@@ -13,10 +13,10 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
-from ..policies import POLICIES, Policy
+from ..policies import POLICIES, Policy, policy_from_config
 from ..rollout import check_fit
+from ..runs import BEST, CONFIG, RECIPE, read_config
 from ..tasks import CartPoleSwingUp, Perturbation, Task, task_from_config, task_from_text
-from ..train.records import BEST, CONFIG
 from .arguments import add_options, flags, given
 
 # Names on the command line of policies that files know as another kind in certain sizes.
@@ -107,6 +107,27 @@ def default_policy(name: str, task: Task) -> Policy:
     fields = {field.name for field in dataclasses.fields(cls)}
     of_task = {size: getattr(task, size) for size in _OF_TASK if size in fields}
     return cls(**{**_PUBLISHED.get((task.kind, name), {}), **sizes, **of_task})
+
+
+def read_old(options: argparse.Namespace) -> tuple[dict[str, Any] | None, bool]:
+    """Return the config of the run that is to be resumed, if there is one, and whether it is one of the recipe."""
+    folder = Path(options.run_dir)
+    for name in (RECIPE, CONFIG):
+        if given(options, "run").get("resume") and (folder / name).exists():
+            return read_config(folder, name), name == RECIPE
+    return None, False
+
+
+def task_of(old: Mapping[str, Any] | None, base: Task = _DEFAULT_TASK) -> Task:
+    """Return the task of a run's config, or `base` where there is none."""
+    return base if old is None else task_from_config(old["task"])
+
+
+def choose_policy(options: argparse.Namespace, name: str, old: Mapping[str, Any] | None, base: Policy) -> Policy:
+    """Return the policy of a run's config, if `name` is its name, or else `base`; in the sizes asked for."""
+    before = base if old is None else policy_from_config(old["policy"])
+    same = name == (before.label if before.label in _NAMED else before.kind)
+    return make_policy(before if same else base, given(options, "sizes"))
 
 
 def make_policy(base: Policy, sizes: Mapping[str, Any]) -> Policy:
