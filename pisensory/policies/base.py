@@ -23,7 +23,7 @@ class PolicyRun(ABC):
     Write into `observations`, call `step`, read `actions`.
     """
 
-    observations: np.ndarray  # (candidate, feature, episode), float32, to be written
+    observations: np.ndarray  # (candidate, feature, channel, episode), float32, to be written
     actions: np.ndarray  # (candidate, action, episode), float32, in [-1, 1]
 
     @abstractmethod
@@ -48,6 +48,7 @@ class Policy(ABC):
 
     kind: ClassVar[str]
     n_features: ClassVar[int | None] = None
+    n_channels: ClassVar[int] = 1
     n_actions: int
 
     @property
@@ -138,7 +139,7 @@ class Agent:
         run = self._run
         if run is None:
             run = self._run = self.policy.start(self._weights, values.size, 1)
-        run.observations[0, :, 0] = values
+        run.observations[0, :, 0, 0] = values
         with np.errstate(over="ignore"):  # an infinite score saturates tanh, as it should
             run.step()
         return run.actions[0, :, 0].copy()

@@ -122,7 +122,7 @@ class InvariantRun(PolicyRun):
         self._scratch = layers.make_sum_scratch(self._attention)
         self._dense = layers.make_dense(head, n_episodes)
 
-        self.observations = self._inputs.matrices[:, :, 0]
+        self.observations = self._inputs.matrices[:, :, :1]
         self._values = self._inputs.planes[0].reshape(n_features, -1)
         self._previous_action = self._inputs.matrices[:, :, 1 : 1 + n_actions]
         self._sums = self._dense.inputs[0].planes[:-1]

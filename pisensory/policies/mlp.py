@@ -61,7 +61,7 @@ class MLPRun(PolicyRun):
         self.weights = weights
         self._n_episodes = n_episodes
         self._dense = layers.make_dense(weights, n_episodes)
-        self.observations = self._dense.inputs[0].matrices[:, 0, :-1]
+        self.observations = self._dense.inputs[0].matrices[:, 0, :-1][:, :, None]
         self._values = self._dense.inputs[0].planes[:-1]
         self.actions = self._dense.outputs[-1].matrices[:, 0]
 

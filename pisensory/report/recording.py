@@ -70,7 +70,13 @@ def record(
             before = alive.copy()
             rewards, over = run.step(network.actions, alive)
             alive &= ~over
-            parts = [network.observations, network.latent, network.actions, np.where(before, rewards, 0.0), before]
+            parts = [
+                network.observations[:, :, 0],
+                network.latent,
+                network.actions,
+                np.where(before, rewards, 0.0),
+                before,
+            ]
             parts += [network.attention] if attention else []
             steps.append(tuple(part[0, ..., :n_episodes].copy() for part in parts))
     return Recording(*(np.stack(parts) for parts in zip(*steps)))
