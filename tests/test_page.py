@@ -279,7 +279,7 @@ def python_run(policy, params, version, state, noise):
     sources = np.empty((1, 5, 1))
     actions, passed = [], []
     for row in noise:
-        world.observe(sources)
+        world.observe(sources[:, :, None])
         network.observations[0, :, 0, 0] = np.concatenate([sources[0, :, 0], row])
         network.step()
         world.step(network.actions, np.ones((1, 1), dtype=bool))
