@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..cloning import CloneSettings, clone
+from ..cloning import clone
+from ..cloning.loop import Settings as CloneSettings
 from ..errors import check_int
 from ..evaluate import evaluate, score_table
 from ..files import load_params

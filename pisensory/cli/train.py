@@ -39,7 +39,8 @@ def add(commands: Any) -> None:
         "-e 64 --sigma0 0.01 --sigma-min 0.002 --diagonal. paper, and all others: -p 256 -e 16 --sigma0 0.1 "
         "from zeros. Options that are given go first (default: best)",
     )  # fmt: skip
-    add_options(group, "run", {"": train}, n_jobs=-1)
+    by_preset = dict.fromkeys(("population_size", "n_episodes", "sigma0"), "by preset")
+    add_options(group, "run", {"": train}, n_jobs=-1, **by_preset)
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
     add_task(parser, default="harder")
     add_sizes(parser)

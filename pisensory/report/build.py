@@ -61,7 +61,7 @@ def write_report(
     _check(subjects)
     import_extra("matplotlib", "viz")
     if n_episodes is not None:
-        n_episodes = check_int("episodes", n_episodes, 1)
+        n_episodes = check_int("n_episodes", n_episodes, 1)
     (seed,) = check_seed(seed)
     out = _check_folder(folder)
     started = time.monotonic()
