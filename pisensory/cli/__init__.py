@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InputError, PisensoryError
-from ..train import TrainingInterrupted
+from ..runs import TrainingInterrupted
 from . import clone, evaluate, models, page, plot, report, train, video
 
 _COMMANDS = (train, evaluate, clone, report, plot, video, models, page)

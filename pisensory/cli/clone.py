@@ -11,8 +11,8 @@ from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..policies import policy_from_config
 from ..tasks import task_from_config
+from ..runs import BEST, CONFIG, read_config
 from ..train import train
-from ..train.records import BEST, CONFIG, read_config
 from .options import POLICY_KINDS, Model, add_sizes, add_task, default_policy, given, load_file, make_policy, make_task
 
 # Settings that a resumed run takes from its folder: the library's name, and the option's.

@@ -19,7 +19,7 @@ from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
 from ..policies import InvariantPolicy, MLPPolicy, Policy
 from ..tasks import AntTask, CartPoleSwingUp, GymTask, Task, task_from_config
-from ..train.records import BEST, CONFIG
+from ..runs import BEST, CONFIG
 
 POLICY_KINDS = ("linear", "mlp", "invariant")
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..cloning.loop import COLUMNS as CLONE_COLUMNS
 from ..errors import FileError, InputError
 from ..files import PathLike
-from ..train.records import COLUMNS, CONFIG, METRICS, read_config, read_metrics
+from ..runs import CONFIG, METRICS, read_metrics
 from .style import MARKERS, colour, new_figure, styled
 
 _MAX_POINTS = 300
@@ -42,15 +41,11 @@ def read_curve(run_dir: PathLike, name: str | None = None) -> Curve:
     if not (folder / CONFIG).exists():
         state = "is not there" if not folder.exists() else "is not a run of pisensory"
         raise FileError(f"{folder} {state}: give the folder of a run of train or clone")
-    cloned = "teacher" in read_config(folder)["training"]
-    names = CLONE_COLUMNS if cloned else COLUMNS
-    if not (folder / METRICS).exists():
-        raise FileError(f"{folder} has no {METRICS} yet: wait for the first {names[0]}")
-    rows = read_metrics(folder, names)
+    rows = read_metrics(folder) if (folder / METRICS).exists() else []
     if not rows:
-        raise FileError(f"{folder} has no line of metrics yet: wait for the first {names[0]}")
-    columns = {column: np.array([float(row[column] or "nan") for row in rows]) for column in names}
-    return Curve(name or folder.resolve().name, names[0], columns)
+        raise FileError(f"{folder} has no line of metrics yet: wait for the first")
+    columns = {column: np.array([float(row[column] or "nan") for row in rows]) for column in rows[0]}
+    return Curve(name or folder.resolve().name, next(iter(columns)), columns)
 
 
 def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:

@@ -19,7 +19,7 @@ from ..executors import ExecutorLike, open_executor
 from ..files import PathLike, atomic_write, make_folder
 from ..rollout import check_fit
 from ..tasks.base import check_seed
-from ..train.progress import Progress
+from ..runs import Progress
 from .html import make_html
 from .inside import study_inside
 from .scores import FEW_EPISODES, Scorer, Subject, plan_scores

@@ -18,7 +18,7 @@ from ..rollout import check_fit
 from ..tasks import CartPoleSwingUp, GymTask, Task
 from ..tasks.base import Seed, check_seed
 from ..tasks.drawing import load_pillow
-from ..train.progress import Progress
+from ..runs import Progress
 from .episode import play
 from .frames import Actor, Film, swatches
 
