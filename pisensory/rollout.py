@@ -133,7 +133,7 @@ def _run_chunk(chunk: Chunk) -> Rollout:
     rows = np.arange(len(alive))
     returns, lengths = np.zeros(alive.shape), np.zeros(alive.shape, dtype=np.int64)
     for step in range(1, task.max_steps + 1):
-        task_run.observe(policy_run.observations)
+        task_run.observe(policy_run.observations[:, :, 0])
         policy_run.step()
         rewards, over = task_run.step(policy_run.actions, alive)
         np.add(returns, rewards, out=returns, where=alive)

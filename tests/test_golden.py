@@ -39,7 +39,7 @@ def test_invariant_policy_agrees_step_by_step(reference, name):
     policy = invariant_policy(json.loads(str(data["config"])))
     run = policy.start(policy.prepare(data["params"][None]), data["obs"].shape[1], 1)
     for step, observation in enumerate(data["obs"]):
-        run.observations[0, :, 0] = observation
+        run.observations[0, :, 0, 0] = observation
         run.step()
         np.testing.assert_allclose(run.actions[0, :, 0], data["action"][step], rtol=0, atol=1e-5)
         np.testing.assert_allclose(run.latent[0, :, 0], data["latent"][step], rtol=0, atol=LATENT)

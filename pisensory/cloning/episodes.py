@@ -56,7 +56,7 @@ class _PolicyActor:
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Return actions (action, episode) for observations (feature, episode)."""
-        self._run.observations[0] = observations
+        self._run.observations[0, :, 0] = observations
         self._run.step()
         return self._run.actions[0].copy()
 

@@ -65,12 +65,13 @@ def record(
     steps: list[tuple[np.ndarray, ...]] = []
     with np.errstate(over="ignore", under="ignore"):
         while len(steps) < task.max_steps and alive.any():
-            run.observe(network.observations)
+            run.observe(network.observations[:, :, 0])
             network.step()
             before = alive.copy()
             rewards, over = run.step(network.actions, alive)
             alive &= ~over
-            parts = [network.observations, network.latent, network.actions, np.where(before, rewards, 0.0), before]
+            seen = network.observations[:, :, 0]
+            parts = [seen, network.latent, network.actions, np.where(before, rewards, 0.0), before]
             parts += [network.attention] if attention else []
             steps.append(tuple(part[0, ..., :n_episodes].copy() for part in parts))
     return Recording(*(np.stack(parts) for parts in zip(*steps)))

@@ -58,13 +58,13 @@ def play(policy: Policy, params: object, task: Task, seed: Seed) -> Iterator[tup
     task_run, policy_run, alive = start_chunk(chunk)
     score, over, step = 0.0, False, 0
     while not over and step < task.max_steps:
-        task_run.observe(policy_run.observations)
+        task_run.observe(policy_run.observations[:, :, 0])
         with np.errstate(over="ignore", under="ignore"):  # as in a rollout
             policy_run.step()
         moment = Moment(
             step,
             score,
-            policy_run.observations[0, :, 0].copy(),
+            policy_run.observations[0, :, 0, 0].copy(),
             _sources(task_run, task.n_features),
             policy_run.actions[0, :, 0].copy(),
             policy_run.attention[0, :, :, 0].T.copy() if hasattr(policy_run, "attention") else None,
