@@ -191,7 +191,7 @@ class Optimizer:
         return value
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _import_cma() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cma warns when matplotlib is missing
