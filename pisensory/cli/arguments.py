@@ -94,7 +94,11 @@ def arguments_of(source: Any) -> list[Argument]:
     for name, parameter in inspect.signature(source).parameters.items():
         annotation = _plain(parameter.annotation)
         if annotation in _TYPES:
-            found.append(Argument(name, _TYPES[annotation], parameter.default, texts.get(name, "").rstrip(".")))
+            text, default = texts.get(name, "").rstrip("."), parameter.default
+            brackets = re.fullmatch(r"(.*) \((.*)\)", text)
+            if default is None and brackets:  # how a default is told that depends on the run
+                text, default = brackets[1], brackets[2]
+            found.append(Argument(name, _TYPES[annotation], default, text))
     return found
 
 
@@ -112,7 +116,7 @@ def _plain(annotation: Any) -> str:
 
 
 def _show_default(default: Any, text: str) -> str:
-    if default is None or default is False or type(default) not in _TYPES_SHOWN or "default:" in text:
+    if default in (None, False, "False") or type(default) not in _TYPES_SHOWN or "default:" in text:
         return ""
     if isinstance(default, tuple):
         default = ",".join(map(str, default)) or "none"

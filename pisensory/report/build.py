@@ -18,8 +18,8 @@ from ..errors import FileError, InputError, check_int, import_extra
 from ..executors import ExecutorLike, open_executor
 from ..files import PathLike, atomic_write, make_folder
 from ..rollout import check_fit
+from ..runs import Progress
 from ..tasks.base import check_seed
-from ..train.progress import Progress
 from .html import make_html
 from .inside import can_look_inside, study_inside
 from .scores import Scorer, Subject
