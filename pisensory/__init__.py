@@ -17,7 +17,7 @@ from .files import load_params, load_policy, save_policy
 from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
-from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Senses, Task, perturb_env, scale_action
 from .tasks.gym_env import register_envs
 from .train import TrainingInterrupted, TrainResult, train
 
@@ -43,6 +43,7 @@ __all__ = [
     "Policy",
     "ProcessExecutor",
     "Rollout",
+    "Senses",
     "SerialExecutor",
     "Task",
     "TaskError",
@@ -57,6 +58,7 @@ __all__ = [
     "register_envs",
     "rollout",
     "save_policy",
+    "scale_action",
     "score_table",
     "train",
     "train_with_teacher",

@@ -1,8 +1,12 @@
 """Our cart-pole as an environment of gym and Gymnasium, wrappers, and any environment as a task."""
 
+import collections
+import concurrent.futures
+import dataclasses
 import json
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -285,6 +289,68 @@ def test_environments_are_made_once_and_closed():
     assert Counter.made == 16
     environment.close_environments()
     assert Counter.closed == 16
+
+
+def test_a_task_makes_one_environment_and_the_rollout_has_it():
+    environment.close_environments()
+    Counter.made = 0
+    task = ps.GymTask(Counter)
+    assert Counter.made == 1
+    shuffled = dataclasses.replace(task.plain, perturbation=ps.Perturbation(shuffle=True))
+    ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((1, 13)), shuffled, 4)
+    assert Counter.made == 4
+
+
+class SlowToMake(Counter):
+    """Lets other threads run while it is made, stepped and closed."""
+
+    users = collections.Counter()
+
+    def __init__(self):
+        time.sleep(0.001)
+        super().__init__()
+
+    def reset(self, **options):
+        SlowToMake.users[id(self)] += 1
+        assert SlowToMake.users[id(self)] == 1
+        return super().reset(**options)
+
+    def step(self, action):
+        time.sleep(0.0001)
+        result = super().step(action)
+        if result[2]:
+            SlowToMake.users[id(self)] -= 1
+        return result
+
+
+def test_threads_score_alike_and_never_share_an_environment():
+    task = ps.GymTask(SlowToMake)
+    policy = ps.MLPPolicy(12, 1, ())
+    population = np.random.default_rng(0).standard_normal((8, policy.n_params))
+    expected = ps.rollout(policy, population, task, 4).returns
+    environment.close_environments()
+    SlowToMake.users.clear()
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        for _ in range(5):
+            np.testing.assert_array_equal(ps.rollout(policy, population, task, 4, executor=executor).returns, expected)
+
+
+def test_pool_gives_an_environment_to_one_thread_only():
+    """Two threads that ask for the last idle environment at once: one gets it, the other a new one."""
+    environment.close_environments()
+    task = ps.GymTask(Counter)  # leaves one idle
+
+    class Slow(list):
+        def __bool__(self):  # asked between looking for an idle environment and taking it
+            some = len(self) > 0
+            time.sleep(0.05)
+            return some
+
+    idle = environment._pool._idle
+    idle.update({key: Slow(envs) for key, envs in idle.items()})
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        first, second = executor.map(environment._pool.take, [task, task])
+    assert first is not second
 
 
 def test_no_more_environments_are_made_than_are_stepped_at_once():
