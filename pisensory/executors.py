@@ -215,10 +215,13 @@ class ForeignExecutor:
     """
 
     def __init__(self, executor: Executor, n_workers: int) -> None:
-        self._executor = executor
-        # mpi4py's and Python's own tell; multiprocessing's pools, Ray's and Dask's `get_executor()` do not.
-        told = (getattr(executor, name, None) for name in ("n_workers", "num_workers", "_max_workers"))
-        self.n_workers = next((number for number in told if isinstance(number, int) and number > 0), n_workers)
+        self._executor, self._n_workers = executor, n_workers
+
+    @property
+    def n_workers(self) -> int:
+        """How many workers there are: mpi4py's and Python's own tell, multiprocessing's, Ray's and Dask's do not."""
+        told = (getattr(self._executor, name, None) for name in ("n_workers", "num_workers", "_max_workers"))
+        return next((number for number in told if isinstance(number, int) and number > 0), self._n_workers)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
         """Return function(item) for every item, in order."""

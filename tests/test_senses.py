@@ -60,9 +60,8 @@ def observe(perturbation, n_steps=12, n_looks=1, drop_at=None):
     for step in range(n_steps):
         if step == drop_at:
             run = run.keep(np.array([False, True]))
-        out = np.empty(
-            (1 if drop_at is not None and step >= drop_at else 2, task.n_features, N_CHANNELS, 4), np.float32
-        )
+        n_candidates = 2 if drop_at is None or step < drop_at else 1
+        out = np.empty((n_candidates, task.n_features, N_CHANNELS, 4), np.float32)
         for _ in range(n_looks):
             run.observe(out)
         seen.append(out)
@@ -169,7 +168,7 @@ def test_tasks_are_found_by_what_people_call_them():
     assert task_from_text("gym:Pendulum-v1", pendulum) == ps.GymTask("Pendulum-v1", "gym")
     assert task_from_text("harder", pendulum) == ps.CartPoleSwingUp()
     assert (pendulum.label, ps.CartPoleSwingUp("v0").label) == ("Pendulum-v1", "v0")
-    with pytest.raises(ps.InputError, match="a task must be one of harder, v0, v1, ant, or gym:ID .* got 'v2'"):
+    with pytest.raises(ps.InputError, match=r"a task must be one of harder, v0, v1, ant, or gym:ID .* got 'v2'"):
         task_from_text("v2")
     with pytest.raises(ps.InputError, match="library must be one of gym, gymnasium, got 'jim'"):
         task_from_text("jim:Pendulum-v1")
