@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar, Union
 
+from .blas import THREAD_VARIABLES
 from .errors import ExecutorError, InputError, check_int, import_extra
 from .parameters import check_population
 from .policies import Policy
@@ -28,8 +29,6 @@ Result = TypeVar("Result")
 
 _log = logging.getLogger("pisensory")
 
-# One BLAS thread a worker: the matrices are small, and the workers already fill the cores.
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _MAX_FAILURES = 3
 _DASK_TIMEOUT = 20  # seconds to reach a scheduler
 
@@ -348,8 +347,9 @@ def _start_pool(n_jobs: int) -> Any:
 
 @contextmanager
 def _one_thread_each():  # type: ignore[no-untyped-def]
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update({name: "1" for name in _THREAD_VARIABLES})
+    """Start processes with one BLAS thread: the matrices are small, and the workers already fill the cores."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update({name: "1" for name in THREAD_VARIABLES})
     try:
         yield
     finally:
