@@ -41,10 +41,10 @@ class Part:
     @property
     def label(self) -> str:
         """The task and what is done to it, in words that `Mixture.parse` reads."""
-        plain = Perturbation()
-        changes = {name: value for name, value in dataclasses.asdict(self.task.perturbation).items()}
-        words = [f"{name}={_write(value)}" for name, value in changes.items() if value != getattr(plain, name)]
-        return " ".join([self.task.label, *words])
+        plain, perturbation = Perturbation(), self.task.perturbation
+        names = [field.name for field in dataclasses.fields(Perturbation)]
+        changed = [name for name in names if getattr(perturbation, name) != getattr(plain, name)]
+        return " ".join([self.task.label, *(f"{name}={_write(name, getattr(perturbation, name))}" for name in changed)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,11 +200,11 @@ def _read(text: str) -> Any:
         return text
 
 
-def _write(value: Any) -> str:
-    """Return what `_read` makes a value of."""
+def _write(name: str, value: Any) -> str:
+    """Return what `_read` makes a setting's value of."""
     if not isinstance(value, tuple):
         return str(value)
-    return "..".join(map(str, value)) if len(value) == 2 else "".join(f"{one}," for one in value)
+    return "".join(f"{one}," for one in value) if name == "dropped" else "..".join(map(str, value))
 
 
 def _is_number(text: str) -> bool:

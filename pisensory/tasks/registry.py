@@ -51,7 +51,7 @@ def task_from_text(text: str, base: Task | None = None) -> Task:
     Raises:
         InputError: for a name that no task has, or an environment that there is not.
     """
-    for kind in TASKS.values():
+    for kind in reversed(list(TASKS.values())):  # those added later first
         task = kind.parse(text)
         if task is not None:
             return task if base is None else task.like(base)
