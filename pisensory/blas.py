@@ -54,7 +54,7 @@ def one_blas_thread() -> Iterator[None]:
                 set_number(_before)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _find() -> tuple[Callable[[], int], Callable[[int], None]]:
     """Return the functions of the loaded library that get and set its number of threads."""
     for path in _libraries():

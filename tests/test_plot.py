@@ -8,7 +8,7 @@ import pytest
 
 import pisensory as ps
 from pisensory.figures import as_svg, learning_curves, read_curve
-from pisensory.train.records import read_metrics
+from pisensory.runs import read_metrics
 
 pytest.importorskip("matplotlib")
 

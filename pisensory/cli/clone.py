@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..cloning import clone
+from ..errors import check_int
 from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..policies import policy_from_config
-from ..tasks import task_from_config
 from ..runs import BEST, CONFIG, read_config
+from ..tasks import task_from_config
 from ..train import train
+from ..train.loop import check_covariances
 from .options import POLICY_KINDS, Model, add_sizes, add_task, default_policy, given, load_file, make_policy, make_task
 
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
@@ -91,18 +93,22 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Clone, evolve if asked, and print the scores of teacher and student."""
-    folder = Path(options.run_dir)
+    folder, evolved_folder = Path(options.run_dir), Path(options.run_dir) / "evolve"
+    if options.evolve is not None:
+        check_int("--evolve", options.evolve, 1)
     teacher = load_file(options.teacher, options.task)
     old = read_config(folder) if options.resume and (folder / CONFIG).exists() else None
     task = make_task(options, teacher.task if old is None else task_from_config(old["task"]))
     student = default_policy(options.student, task) if old is None else policy_from_config(old["policy"])
-    saved = {} if old is None else {name: value for name, value in old["training"].items() if name in _SETTINGS}
+    student = make_policy(options, student)
+    if options.evolve is not None:
+        check_covariances(student)
     result = clone(
-        make_policy(options, student),
+        student,
         (teacher.policy, teacher.params),
         task,
         folder,
-        **{**saved, **given(options, _SETTINGS)},
+        **given(options, _SETTINGS),
         init=None if options.init_from is None else load_params(options.init_from),
         minutes=options.minutes,
         resume=options.resume,
@@ -113,8 +119,8 @@ def run(options: argparse.Namespace) -> int:
     students = {"student": Model(result.policy, result.params, task)}
     if options.evolve is not None:
         evolved = train(
-            result.policy, task, folder / "evolve", generations=options.evolve, init=result.params,
-            sigma0=_EVOLVE_SIGMA0, resume=options.resume, n_jobs=options.jobs, executor=options.executor, progress=True,
+            result.policy, task, evolved_folder, generations=options.evolve, init=result.params, sigma0=_EVOLVE_SIGMA0,
+            resume=(evolved_folder / CONFIG).exists(), n_jobs=options.jobs, executor=options.executor, progress=True,
         )  # fmt: skip
         students["student, evolved"] = Model(result.policy, evolved.params, task)
     print(f"{result.rounds} rounds, {result.updates:,} updates. The best student: {folder / BEST}\n")

@@ -18,8 +18,8 @@ from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
 from ..policies import InvariantPolicy, MLPPolicy, Policy
-from ..tasks import AntTask, CartPoleSwingUp, GymTask, Task, task_from_config
 from ..runs import BEST, CONFIG
+from ..tasks import AntTask, CartPoleSwingUp, GymTask, Task, task_from_config
 
 POLICY_KINDS = ("linear", "mlp", "invariant")
 

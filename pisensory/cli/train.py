@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..cloning import TAUGHT_POLICY, train_with_teacher
+from ..errors import InputError
 from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..policies import Policy, policy_from_config
+from ..runs import BEST, CONFIG, RECIPE, read_config
 from ..tasks import CartPoleSwingUp, task_from_config
 from ..train import TrainResult, train
-from ..train.presets import PRESETS
-from ..train.records import BEST, CONFIG, read_config
+from ..train.settings import PRESETS
 from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, make_policy, make_task
 
 # Settings that a resumed run takes from its folder: the library's name, and the option's.
@@ -73,10 +74,13 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, then print the scores with the inputs in order and shuffled."""
     folder = Path(options.run_dir)
-    old = read_config(folder) if options.resume and (folder / CONFIG).exists() else None
+    begun = [name for name in (RECIPE, CONFIG) if options.resume and (folder / name).exists()]
+    old = read_config(folder, begun[0]) if begun else None
     task = make_task(options, CartPoleSwingUp() if old is None else task_from_config(old["task"]))
     cart_pole = options.policy == "invariant" and isinstance(task, CartPoleSwingUp)
-    taught = cart_pole and options.preset == "best" and old is None and options.init_from is None
+    taught = RECIPE in begun or (not begun and cart_pole and options.preset == "best" and options.init_from is None)
+    if RECIPE in begun and options.init_from is not None:
+        raise InputError(f"--init-from is not for {folder}, which begins with a teacher: leave it out")
     policy = TAUGHT_POLICY if taught else default_policy(options.policy, task)
     if old is not None and _kind(policy_from_config(old["policy"])) == options.policy:
         policy = policy_from_config(old["policy"])
@@ -96,8 +100,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         init = None if options.init_from is None else load_params(options.init_from)
         preset = PRESETS["paper" if options.policy == "invariant" else options.preset]
-        saved = preset if old is None else {name: old["training"].get(name) for name in _SETTINGS}
-        result = train(policy, task, folder, init=init, **common, **{**saved, **chosen})
+        result = train(policy, task, folder, init=init, **common, **{**({} if begun else preset), **chosen})
     _print_result(result, task, options.jobs, options.executor)
     return 0
 

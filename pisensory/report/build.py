@@ -18,8 +18,8 @@ from ..errors import FileError, InputError, check_int, import_extra
 from ..executors import ExecutorLike, open_executor
 from ..files import PathLike, atomic_write, make_folder
 from ..rollout import check_fit
-from ..tasks.base import check_seed
 from ..runs import Progress
+from ..tasks.base import check_seed
 from .html import make_html
 from .inside import study_inside
 from .scores import FEW_EPISODES, Scorer, Subject, plan_scores

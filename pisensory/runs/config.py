@@ -86,9 +86,14 @@ def read_config(run_dir: PathLike, name: str = CONFIG) -> dict[str, Any]:
     return {part: config[part] for part in _PARTS}
 
 
+def name_bytes(data: bytes) -> str:
+    """Return what config.json calls a vector, or a network with one, to tell it from others."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()[:16]
+
+
 def digest(config: Mapping[str, Any]) -> str:
     """Return what tells a config from others."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+    return name_bytes(json.dumps(config, sort_keys=True).encode())
 
 
 def refuse_differences(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -49,8 +49,9 @@ class Learner(ABC):
     def advance(self) -> dict[str, Any]:
         """Do one more, and return its line of metrics, without its times.
 
-        `held_out` is the mean return of `params` on the held-out episodes; None if they are not scored this time. It may be broken off
-        anywhere: what was restored from the state before then does it again, without a trace.
+        `held_out` is the mean return of `params` on the held-out episodes; None if they are not scored this time.
+
+        It may be broken off anywhere: what is restored from the state before then does it again, without a trace.
         """
 
     @abstractmethod

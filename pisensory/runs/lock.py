@@ -20,7 +20,7 @@ _log = logging.getLogger("pisensory")
 
 
 class RunLock:
-    """Keeps a run folder, which it makes if it is missing, to one process for as long as it is open.
+    """Keeps a run folder, which it makes if it is missing, to one process for as long as it is open, once or within.
 
     The folder itself is locked, since a file in it could be deleted and made anew by somebody else. Where a file
     system locks files alone, as NFS does, it is the file `.lock`, and where it locks nothing, there is a warning.
@@ -34,15 +34,21 @@ class RunLock:
 
     def __init__(self, run_dir: Path) -> None:
         self.folder = run_dir
-        self._path, self._handle = run_dir, -1
+        self._path, self._handle, self._n_open = run_dir, -1, 0
 
     def __enter__(self) -> RunLock:
-        make_folder(self.folder)
-        if fcntl is not None:
+        if self._n_open == 0:
+            make_folder(self.folder)
             self._take()
+        self._n_open += 1
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._n_open -= 1
+        if self._n_open == 0:
+            self._give_back()
+
+    def _give_back(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -53,13 +59,15 @@ class RunLock:
             return
         if self._path == self.folder:
             raise FileError(f"cannot write {self.folder}: it was deleted or moved under the run")
-        self.__exit__()  # somebody has deleted the lock file
+        self._give_back()  # somebody has deleted the lock file
         self._take()
 
     def _take(self) -> None:
-        for self._path, flags in ((self.folder, os.O_RDONLY), (self.folder / LOCK, os.O_RDWR | os.O_CREAT)):
+        if fcntl is None:
+            return
+        for path, flags in ((self.folder, os.O_RDONLY), (self.folder / LOCK, os.O_RDWR | os.O_CREAT)):
             try:
-                self._handle = _lock(self._path, flags)
+                self._path, self._handle = path, _lock(path, flags)
                 return
             except BlockingIOError:
                 raise FileError(f"another process is training in {self.folder}: wait for it, or stop it") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,15 +26,13 @@ from .board import Board
 from .checkpoint import read_checkpoint, write_checkpoint
 from .config import digest, make_config, read_config, refuse_differences, write_config
 from .deadline import Deadline
-from .folder import BEST, CHECKPOINT, CONFIG, POLICY, check_free, tidy
+from .folder import BEST, CHECKPOINT, CONFIG, POLICY, RECIPE, check_free, tidy
 from .learner import Learner
 from .lock import RunLock
 from .metrics import Metrics
 from .progress import Progress
 from .signals import Stopped, StopSignals
 
-# The held-out episodes are the same for every run, so that their scores compare.
-HELD_OUT_SEED = (2021,)
 HOW_TO_RESUME = "resume with the same settings and --resume (resume=True)"
 _CHECKPOINT_SECONDS = 20.0
 
@@ -51,6 +49,7 @@ def open_run(
     resume: bool,
     n_jobs: int,
     executor: ExecutorLike,
+    name: str = CONFIG,
     lock: RunLock | None = None,
 ) -> Iterator[Run]:
     """Give a run for a learner to be led through, alone in its folder; at the end, give back all that it took.
@@ -61,7 +60,8 @@ def open_run(
         settle: makes the settings, from those of the run to resume (none, for a new one), or refuses.
         resume: go on with the run in `run_dir`, if there is one.
         n_jobs, executor: where populations are rolled out.
-        lock: of the folder, from one who holds it already.
+        name: of the config; that of a run in stages is written at once, for all of them depend on it.
+        lock: of the folder, from the run in stages whose last one this is.
 
     Raises:
         InputError: for settings other than those of the run to resume; the message shows which.
@@ -72,29 +72,38 @@ def open_run(
     folder = Path(run_dir)
     if not folder.is_dir():  # what cannot be is refused before anything is made
         make_config(policy, task, settle({}))
-    held = RunLock(folder) if lock is None else nullcontext(lock)
-    with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, held as lock:
-        begun = (folder / CONFIG).exists()
-        if begun and not resume:
-            raise FileError(f"{folder} already holds a run: resume it (--resume), or choose another folder")
-        old = read_config(folder) if begun else None
+    held: Any = lock if lock is not None else RunLock(folder)
+    with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, held:
+        begun = _has_begun(folder, name, resume, is_stage=lock is not None)
+        old = read_config(folder, name) if begun else None
         settings = settle({} if old is None else old["training"])
         config = make_config(policy, task, settings)
-        if old is None:
-            _check_beginning(folder, resume)
-        else:
+        if old is not None:
             refuse_differences(folder, old, config)
         tidy(folder)
-        yield Run(folder, policy, task, settings, old or config, begun, opened, signals, lock)
+        if old is None and name == RECIPE:
+            write_config(folder, config, name)
+        yield Run(folder, policy, task, settings, old or config, begun, opened, signals, held)
 
 
-def _check_beginning(folder: Path, resume: bool) -> None:
-    """Raise FileError unless a run may begin in the folder."""
+def _has_begun(folder: Path, name: str, resume: bool, is_stage: bool) -> bool:
+    """Return whether the run in a folder, with a config of this name, is to be resumed; it is to begin if not.
+
+    Raises FileError if it can do neither.
+    """
+    there = {config for config in (CONFIG, RECIPE) if (folder / config).exists()} - ({RECIPE} if is_stage else set())
+    if there and not resume:
+        raise FileError(f"{folder} already holds a run: resume it (--resume), or choose another folder")
+    if name in there:
+        return True
+    if there:
+        raise FileError(f"{folder} holds a run with a {there.pop()}, which was begun in another way: go on in that way")
     check_free(folder)
     if (folder / CHECKPOINT).exists() and read_checkpoint(folder)[1].get("done") != 0:
         raise FileError(f"{folder} holds the checkpoint of a run without its {CONFIG}: put that back, or empty it")
     if resume:
         _log.warning("%s holds no run yet: a new one begins there", folder)
+    return False
 
 
 class _Moment(NamedTuple):
@@ -110,7 +119,7 @@ class Run:
     """A run folder under way.
 
     Attributes:
-        folder, settings, executor: as opened.
+        folder, settings, executor, signals, lock: as opened.
         best_params: the learner's vector (parameter,) that scored best on the held-out episodes; in best.npz.
         best_score: its mean return there.
     """
@@ -127,9 +136,8 @@ class Run:
         signals: StopSignals,
         lock: RunLock,
     ) -> None:
-        self.folder, self.settings, self.executor = folder, settings, executor
+        self.folder, self.settings, self.executor, self.signals, self.lock = folder, settings, executor, signals, lock
         self._policy, self._task, self._config, self._begun = policy, task, config, begun
-        self._signals, self._lock = signals, lock
         self._elapsed, self._stale = 0.0, 0
         self.best_params, self.best_score = np.zeros(0), -np.inf
 
@@ -180,7 +188,7 @@ class Run:
     def _advance(self, learner: Learner) -> dict[str, Any]:
         """Do a generation or round, keep what is best, and return the whole line of metrics."""
         start = time.monotonic()
-        with self._signals.interruptible():
+        with self.signals.interruptible():
             row = learner.advance()
         score = row["held_out"]
         if score is not None:
@@ -213,13 +221,13 @@ class Run:
         write_config(self.folder, self._config)
 
     def _write(self, learner: Learner, moment: _Moment, metrics: Metrics | None = None) -> None:
-        self._lock.check()
+        self.lock.check()
         if metrics is not None:
             metrics.sync()
         write_checkpoint(self.folder, moment.arrays, {**moment.progress, "config": digest(self._config)})
         if metrics is not None:
             self._save(POLICY, learner, moment.done, moment.params, None)
-        self._signals.note = f" after {learner.unit} {moment.done}; a checkpoint is in {self.folder}: {HOW_TO_RESUME}"
+        self.signals.note = f" after {learner.unit} {moment.done}; a checkpoint is in {self.folder}: {HOW_TO_RESUME}"
 
     def _save(self, name: str, learner: Learner, done: int, params: np.ndarray, score: float | None) -> None:
         about = {learner.unit: done, "task": self._config["task"], "training": self._config["training"]}
@@ -231,8 +239,10 @@ class Run:
             raise FileError(f"{path} is missing, and the run needs it: put it back, or train in another folder")
         arrays, progress = read_checkpoint(self.folder)
         if progress.pop("config", None) != digest(self._config):
-            raise FileError(f"{path} is of another run than {self.folder / CONFIG}, or of an older pisensory: put "
-                            "the run's own back, or train in another folder")
+            raise FileError(
+                f"{path} is of another run than {self.folder / CONFIG}, or of an older pisensory: put "
+                "the run's own back, or train in another folder"
+            )
         try:
             self.best_params = check_params(arrays.pop("best_params"), self._policy.n_params)
             self.best_score = -np.inf if progress["best_score"] is None else float(progress["best_score"])

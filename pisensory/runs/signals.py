@@ -50,6 +50,9 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._handle)
+                outer = getattr(self._before[number], "__self__", None)
+                if isinstance(outer, StopSignals):  # what came between two stages of a run
+                    self.received = self.received or outer.received
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:

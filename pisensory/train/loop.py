@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from ..files import MAX_BYTES, PathLike
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
-from ..runs.config import merge
+from ..runs.config import merge, name_bytes
 from ..runs.deadline import Deadline
+from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
 from ..runs.lock import RunLock
-from ..runs.run import HELD_OUT_SEED, open_run
+from ..runs.run import open_run
 from ..tasks import Task
 from .optimizer import Optimizer
 from .settings import TrainSettings
@@ -141,7 +141,7 @@ def evolve(
     tensorboard: bool = False,
     lock: RunLock | None = None,
 ) -> TrainResult:
-    """Train as `train` does, with the settings in a dictionary, and with a lock that is held already if one is given."""
+    """Train as `train` does, with the settings in a dictionary; `lock` is one of the folder that is held already."""
     generations = check_int("generations", generations, 1)
     deadline = Deadline(minutes)
     check_fit(policy, task)
@@ -149,7 +149,7 @@ def evolve(
     initial = np.zeros(policy.n_params)
     if init is not None:
         initial = check_params(init, policy.n_params)
-        given["init"] = name_vector(initial) if initial.any() else TrainSettings.init
+        given["init"] = name_bytes(initial.tobytes()) if initial.any() else TrainSettings.init
 
     def settle(saved: dict[str, Any]) -> TrainSettings:
         merged = merge(TrainSettings, saved, given)
@@ -158,9 +158,7 @@ def evolve(
 
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
-    with open_run(
-        run_dir, policy, task, settle, resume=resume, n_jobs=n_jobs, executor=executor, lock=lock
-    ) as run:
+    with open_run(run_dir, policy, task, settle, resume=resume, n_jobs=n_jobs, executor=executor, lock=lock) as run:
         learner = Evolution(policy, task, run.settings, initial, generations, run.executor)
         run.lead(learner, deadline, progress, tensorboard)
         return TrainResult(
@@ -175,11 +173,6 @@ def check_covariances(policy: Policy, diagonal: bool = False) -> None:
             f"the covariances of {policy.n_params} parameters are too many to keep: learn variances alone, with "
             "diagonal=True (--diagonal)"
         )
-
-
-def name_vector(vector: np.ndarray) -> str:
-    """Return what config.json calls a vector (parameter,), to tell it from others."""
-    return "sha256:" + hashlib.sha256(vector.tobytes()).hexdigest()[:16]
 
 
 class Evolution(Learner):
@@ -253,11 +246,6 @@ class Evolution(Learner):
         largest = progress["max_overall"]
         self.max_overall = -np.inf if largest is None else float(largest)
         self.optimizer.restore(arrays, progress["cma"])
-
-
-def score_held_out(policy: Policy, params: np.ndarray, task: Task, n_episodes: int, executor: Executor) -> float:
-    """Return the mean return of a vector (parameter,) on the held-out episodes."""
-    return float(rollout(policy, params[None], task, n_episodes, HELD_OUT_SEED, executor=executor).returns.mean())
 
 
 def _finite(value: float) -> float | None:

@@ -37,7 +37,7 @@ _STATE = (
         "delta", "ps", "cs", "_ps_updated_iteration", "s", "initialized", "is_initialized_base",
     )),
 )  # fmt: skip
-# What is there only from the first generation on.
+# What is there only once there have been two generations.
 _LATE = {"mean_old", "mean_old_old", "_sigma_old", "ps", "cs"}
 
 
@@ -145,7 +145,7 @@ class Optimizer:
                 value = getattr(target, name, None)
                 if value is not None and not callable(value):
                     state[f"{holder}__{name}"] = np.array(value)
-                elif name not in _LATE or self._strategy.countiter > 0:
+                elif name not in _LATE or self._strategy.countiter > 1:
                     raise _unknown_cma(f"a {type(target).__name__} has no {name}")
         return state, _import_cma().__version__
 
@@ -162,10 +162,10 @@ class Optimizer:
         self._strategy.ask(1)  # pycma sets up its clock at the first ask, and only then
         self._strategy.number_of_solutions_asked = 0
         self._strategy._flgtelldone = True
-        begun = bool(state["__countiter"] > 0)
+        optional = _LATE if state["__countiter"] < 2 else set()
         for holder, target, names in self._parts():
             for name in names:
-                if name not in _LATE or begun:
+                if name not in optional or f"{holder}__{name}" in state:
                     value = self._check(name, state[f"{holder}__{name}"])
                     if name == "pop_injection_directions":
                         setattr(target, name, [row.copy() for row in value])
@@ -191,7 +191,7 @@ class Optimizer:
         return value
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _import_cma() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cma warns when matplotlib is missing

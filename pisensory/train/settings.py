@@ -37,9 +37,7 @@ class TrainSettings:
         check_settings(self, {"population_size": 2, "seed": 0})
         for name in ("sigma0", "sigma_min", "sigma_max"):
             if not SMALLEST_SIGMA <= getattr(self, name) <= LARGEST_SIGMA:
-                raise InputError(
-                    f"{name} must be from {SMALLEST_SIGMA} to {LARGEST_SIGMA}, got {getattr(self, name)}"
-                )
+                raise InputError(f"{name} must be from {SMALLEST_SIGMA} to {LARGEST_SIGMA}, got {getattr(self, name)}")
         if not self.sigma_min <= self.sigma0 <= self.sigma_max:
             raise InputError(
                 f"sigma0 must be from sigma_min = {self.sigma_min} to sigma_max = {self.sigma_max}, got {self.sigma0}"
