@@ -18,6 +18,7 @@ class CloneSettings:
     batch_size: int = 64
     memory: int = 60
     window: int = 100
+    windows: int = 0
     learning_rate: float = 1e-3
     clip: float = 0.5
     action_noise: float = 0.03
@@ -34,6 +35,6 @@ class CloneSettings:
     init: str = "random"
 
     def __post_init__(self) -> None:
-        check_settings(self, {"action_noise": 0, "teacher_share": 0, "identify": 0, "seed": 0})
+        check_settings(self, {"windows": 0, "action_noise": 0, "teacher_share": 0, "identify": 0, "seed": 0})
         if self.teacher_share > 1:
             raise InputError(f"teacher_share must be a number from 0 to 1, got {self.teacher_share}")

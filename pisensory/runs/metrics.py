@@ -115,7 +115,7 @@ def _parse(folder: Path) -> tuple[list[dict[str, str]], str | None]:
     path = folder / METRICS
     text = read_text(path, _MAX_BYTES)
     columns = tuple(text[: text.find("\n")].split(","))
-    if columns not in COLUMNS.values():
+    if not any(columns[: len(known)] == known for known in COLUMNS.values()):
         raise FileError(f"{path} is not the metrics of a run")
     rows: list[dict[str, str]] = []
     last = 0

@@ -150,8 +150,13 @@ class Task(ABC):
         """Return what a batch of episodes is to be of, for a number drawn evenly from 0 to 1."""
         return self
 
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Names of the parts that the task has, each with a score of its own."""
+        return ()
+
     def scores(self, returns: np.ndarray) -> dict[str, float]:
-        """Return the scores of the parts that the task has, by name, of the returns (candidate, episode) of a rollout."""
+        """Return the score of each of these parts, of the returns (candidate, episode) of a rollout."""
         return {}
 
     def with_pictures(self) -> Task:

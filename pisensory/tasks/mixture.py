@@ -148,14 +148,17 @@ class Mixture(Task):
         """Return a part by its weight, for a number drawn evenly from 0 to 1."""
         return self.tasks[min(int(np.searchsorted(np.cumsum(self._weights), uniform, "right")), len(self.parts) - 1)]
 
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The parts in words, numbered; without commas, which part columns."""
+        return tuple(f"{number}: {part.label}".replace(",", "+") for number, part in enumerate(self.parts, 1))
+
     def scores(self, returns: np.ndarray) -> dict[str, float]:
         """Return each part's own mean return, of returns (candidate, episode) as a rollout of the mixture gives them."""
-        named, first = {}, 0
-        for number, (part, share) in enumerate(zip(self.parts, self.shares(returns.shape[1])), 1):
-            mean = returns[:, first : first + share.n_episodes].mean() / share.factor
-            named[f"{number}: {part.label}"] = float(mean)
-            first += share.n_episodes
-        return named
+        shares = self.shares(returns.shape[1])
+        of_parts = np.split(returns, np.cumsum([share.n_episodes for share in shares])[:-1], axis=1)
+        means = [float(values.mean() / share.factor) for values, share in zip(of_parts, shares)]
+        return dict(zip(self.part_names, means))
 
     @property
     def _weights(self) -> np.ndarray:
