@@ -70,6 +70,7 @@ def clone(
     windows: int | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
+    average: float | None = None,
     action_noise: float | None = None,
     teacher_gain: float | None = None,
     dagger: bool | None = None,
@@ -116,6 +117,8 @@ def clone(
             of lengths from `window` on (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
+        average: how much of a running average of the student is that of the step before, such as 0.995; the average is
+            what is scored and kept, and the student that acts and learns stays what it is. 0 for no average (0).
         action_noise: added to the previous actions (0.03).
         teacher_gain: a factor on the teacher's outputs before their tanh; below one, a teacher that steers by degrees
             and not by bangs, which is easier to copy (1).
@@ -147,7 +150,7 @@ def clone(
     """
     settings: dict[str, Any] = {
         "rounds": rounds, "teacher_rounds": teacher_rounds, "updates": updates, "batch_size": batch_size,
-        "memory": memory, "window": window, "windows": windows, "learning_rate": learning_rate, "clip": clip,
+        "memory": memory, "window": window, "windows": windows, "learning_rate": learning_rate, "clip": clip, "average": average,
         "action_noise": action_noise, "teacher_gain": teacher_gain, "dagger": dagger, "teacher_share": teacher_share,
         "identify": identify, "seed": seed, "eval_every": eval_every, "patience": patience,
         "n_eval_episodes": n_eval_episodes, "max_megabytes": max_megabytes,
@@ -232,13 +235,19 @@ class Cloning(Learner):
             start = student.initial(np.random.default_rng(np.random.SeedSequence((settings.seed, _INIT))))
         # All that is learnt: the student's parameters, then the classifier's.
         self.vector = np.concatenate([start, np.zeros(math.prod(self._classifier_shape))])
+        self.mean = self.vector[: student.n_params]
         self.adam = Adam(np.zeros(len(self.vector)), np.zeros(len(self.vector)))
         self.updates = 0
         self._held_out: Batch | None = None
 
     @property
     def params(self) -> np.ndarray:
-        """The student's vector (parameter,)."""
+        """The student's vector (parameter,), averaged."""
+        return self.mean
+
+    @property
+    def student(self) -> np.ndarray:
+        """The vector (parameter,) of the student that acts and learns."""
         return self.vector[: self.policy.n_params]
 
     @property
@@ -258,7 +267,7 @@ class Cloning(Learner):
             shares = (1.0, 1.0) if self.done < settings.teacher_rounds else (0.0, settings.teacher_share)
             part = np.random.default_rng(np.random.SeedSequence((settings.seed, _PART, self.done))).random()
             batch = collect(
-                self.teacher, (self.policy, self.params), self.task.choose(part), settings.batch_size,
+                self.teacher, (self.policy, self.student), self.task.choose(part), settings.batch_size,
                 (settings.seed, _EPISODES, self.done), shares, bool(settings.identify),
                 self._stride if settings.windows else 0,
             )  # fmt: skip
@@ -317,7 +326,7 @@ class Cloning(Learner):
             batch = batch.beginning(round(self.settings.window * (n_steps / self.settings.window) ** generator.random()))
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
-        unrolled = self.policy.unroll(self.params, batch.observations, previous, state)
+        unrolled = self.policy.unroll(self.student, batch.observations, previous, state)
         difference = (unrolled.actions - batch.labels) * batch.alive[:, None]
         n_actions = int(batch.alive.sum()) * difference.shape[1]
         loss, d_hidden, d_classifier = 0.0, None, self.classifier
@@ -327,6 +336,7 @@ class Cloning(Learner):
         gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
         gradient = clip(np.concatenate([gradient, d_classifier.ravel()]), self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
+        self.mean = self.student + self.settings.average * (self.mean - self.student)
         self.updates += 1
         return float((difference**2).sum()) / n_actions, loss
 
@@ -344,7 +354,7 @@ class Cloning(Learner):
 
     def state(self) -> State:
         """Return all that is learnt, the optimizer's moments, and which batches are in use."""
-        arrays = {"params": self.vector, "first": self.adam.first, "second": self.adam.second}
+        arrays = {"params": self.vector, "mean": self.mean, "first": self.adam.first, "second": self.adam.second}
         return arrays, {"updates": self.updates, "count": self.adam.count, "blocks": self.store.numbers}
 
     def restore(self, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
@@ -352,6 +362,7 @@ class Cloning(Learner):
         self.vector, first, second = (
             check_params(arrays[name], len(self.vector)) for name in ("params", "first", "second")
         )
+        self.mean = check_params(arrays["mean"], self.policy.n_params)
         self.adam = Adam(first, second, check_int("count", progress["count"], 0))
         self.updates = check_int("updates", progress["updates"], 0)
         self.store.restore([check_int("blocks", number, 0) for number in progress["blocks"]])
