@@ -135,9 +135,7 @@ def _ceil_divide(number: int, divisor: int) -> int:
     return -(-number // divisor)
 
 
-def join_chunks(
-    chunks: list[Chunk], results: list[Rollout], n_candidates: int, n_episodes: int, task: Task
-) -> Rollout:
+def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, n_episodes: int, task: Task) -> Rollout:
     """Put the results of chunks, in their order, back together as (candidate, episode) of the whole task."""
     returns = np.concatenate([result.returns[chunk.episodes >= 0] for chunk, result in zip(chunks, results)])
     lengths = np.concatenate([result.lengths[chunk.episodes >= 0] for chunk, result in zip(chunks, results)])

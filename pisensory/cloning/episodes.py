@@ -76,7 +76,7 @@ def draw_windows(
         np.ascontiguousarray(np.moveaxis(getattr(batch, field.name)[steps, ..., episodes], 1, -1))
         for field in dataclasses.fields(batch)[:-1]
     ]
-    window = Batch(*cut, batch.states[:0])
+    window = Batch(*cut, states=batch.states[:0])
     window.alive[~inside] = False
     states = np.moveaxis(batch.states[marks, ..., episodes], 0, -1)
     return window, tuple(np.ascontiguousarray(state) for state in states) or None

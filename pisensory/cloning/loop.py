@@ -150,7 +150,8 @@ def clone(
     """
     settings: dict[str, Any] = {
         "rounds": rounds, "teacher_rounds": teacher_rounds, "updates": updates, "batch_size": batch_size,
-        "memory": memory, "window": window, "windows": windows, "learning_rate": learning_rate, "clip": clip, "average": average,
+        "memory": memory, "window": window, "windows": windows, "learning_rate": learning_rate, "clip": clip,
+        "average": average,
         "action_noise": action_noise, "teacher_gain": teacher_gain, "dagger": dagger, "teacher_share": teacher_share,
         "identify": identify, "seed": seed, "eval_every": eval_every, "patience": patience,
         "n_eval_episodes": n_eval_episodes, "max_megabytes": max_megabytes,
@@ -323,7 +324,9 @@ class Cloning(Learner):
         if self.settings.windows:
             batch, state = draw_windows(batch, self.settings.windows, self.settings.window, self._stride, generator)
         elif n_steps > self.settings.window:
-            batch = batch.beginning(round(self.settings.window * (n_steps / self.settings.window) ** generator.random()))
+            batch = batch.beginning(
+                round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
+            )
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
         unrolled = self.policy.unroll(self.student, batch.observations, previous, state)

@@ -36,7 +36,8 @@ class CloneSettings:
     init: str = "random"
 
     def __post_init__(self) -> None:
-        check_settings(self, {"windows": 0, "average": 0, "action_noise": 0, "teacher_share": 0, "identify": 0, "seed": 0})
+        zeros = ("windows", "average", "action_noise", "teacher_share", "identify", "seed")
+        check_settings(self, dict.fromkeys(zeros, 0))
         for name in ("teacher_share", "average"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} must be a number from 0 to 1, got {getattr(self, name)}")

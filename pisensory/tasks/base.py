@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -131,6 +132,11 @@ class Task(ABC):
         task = copy.copy(self)
         object.__setattr__(task, "perturbation", Perturbation())
         return task
+
+    def altered(self: AnyTask, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> AnyTask:
+        """Return the same task with other settings of its perturbation, and of its own."""
+        changed = dataclasses.replace(self.perturbation, **inputs)
+        return dataclasses.replace(self, perturbation=changed, **settings)  # type: ignore[type-var]
 
     @property
     def for_training(self) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,6 +129,13 @@ class Mixture(Task):
         """The mixture of the parts' tasks for training."""
         return self._of([task.for_training for task in self.tasks])
 
+    def altered(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Mixture:
+        """Return the mixture; raise InputError if anything is to be changed."""
+        if inputs or settings:
+            names = ", ".join([*inputs, *settings])
+            raise InputError(f"a mixture says of each part what is done to it: leave out {names}, or write it there")
+        return self
+
     def _of(self, tasks: list[Task]) -> Mixture:
         return Mixture(tuple(dataclasses.replace(part, task=task) for part, task in zip(self.parts, tasks)))
 
@@ -154,7 +162,7 @@ class Mixture(Task):
         return tuple(f"{number}: {part.label}".replace(",", "+") for number, part in enumerate(self.parts, 1))
 
     def scores(self, returns: np.ndarray) -> dict[str, float]:
-        """Return each part's own mean return, of returns (candidate, episode) as a rollout of the mixture gives them."""
+        """Return each part's own mean return, of returns (candidate, episode) as a rollout of the mixture has them."""
         shares = self.shares(returns.shape[1])
         of_parts = np.split(returns, np.cumsum([share.n_episodes for share in shares])[:-1], axis=1)
         means = [float(values.mean() / share.factor) for values, share in zip(of_parts, shares)]

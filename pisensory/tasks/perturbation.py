@@ -26,9 +26,10 @@ _NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs after them, the shuffle; and a push.
+    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs after them, the shuffle.
 
-    Where it says "or a range", two numbers (lowest, highest) have each episode draw its own from between them.
+    A push changes the actions. Where it says "or a range", two numbers (lowest, highest) have each episode draw its
+    own from between them.
 
     Args:
         shuffle: put the inputs in a random order, drawn anew for every episode.
@@ -296,7 +297,8 @@ class PerturbedRun(TaskRun):
         self._is_plain = perturbation.is_plain
         self._every = np.array([one.every or _NEVER for one in draws], dtype=np.int64)
         self._orders = np.zeros((len(draws), 0 if not draws else perturbation.n_features(shape[0])), dtype=np.intp)
-        self._absent = np.array([[number >= one.n_noise for number in range(perturbation.noise_places)] for one in draws])
+        places = np.arange(perturbation.noise_places)
+        self._absent = np.array([places >= one.n_noise for one in draws]).reshape(len(draws), len(places))
         self._push = np.array([one.push for one in draws], dtype=np.float32)
         self._push_at = np.array([one.push_at for one in draws], dtype=np.int64)
         self._step = 0

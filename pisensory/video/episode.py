@@ -24,6 +24,7 @@ class Moment:
         sources: which input that is (feature,), as `EpisodeDraws.order` numbers them.
         actions: what the policy answers (action,).
         inside: what there is to see in its network, without candidate and episode; see `PolicyRun.inside`.
+        reordered: whether the positions hear other inputs than at the step before.
     """
 
     step: int
@@ -32,6 +33,7 @@ class Moment:
     sources: np.ndarray
     actions: np.ndarray
     inside: dict[str, np.ndarray]
+    reordered: bool = False
 
 
 def play(policy: Policy, params: object, task: Task, seed: Seed) -> Iterator[tuple[Moment, TaskRun]]:
@@ -49,15 +51,18 @@ def play(policy: Policy, params: object, task: Task, seed: Seed) -> Iterator[tup
     Raises:
         InputError: for a vector or a task that does not fit the policy.
     """
+    sources: np.ndarray | None = None
     for step in live(single_chunk(policy, params, task, 1, seed)):
         score = float(step.totals.returns[0, 0])
         if step.alive[0, 0]:
+            before, sources = sources, step.task.sources[0, :, 0].copy()
             moment = Moment(
                 step.number,
                 score,
                 step.observations[0, ..., 0].copy(),
-                step.task.sources[0, :, 0].copy(),
+                sources,
                 step.actions[0, :, 0].copy(),
                 {name: array[0, ..., 0].copy() for name, array in step.policy.inside().items()},
+                before is not None and not np.array_equal(sources, before),
             )
         yield dataclasses.replace(moment, step=step.number, score=score), step.task

@@ -175,18 +175,15 @@ class Film:
         steps = np.array([one.step for one in heard])
         places = size[0] * (1 - (steps[-1] - steps) / _WINDOW)
         canvas.paste(self._draw_traces(size, heard, places), (left, top))
-        for step, place in zip(steps, places):
-            if self._shuffled_at(step) and place > self._px(140):
+        for one, place in zip(heard, places):
+            if one.reordered and place > self._px(140):
                 self._write(draw, (left + place, caption), "shuffle", _SMALL, _ACCENT, "mm")
-
-    def _shuffled_at(self, step: int) -> bool:
-        return step > 0 and self.task.perturbation.reorders_at(int(step))
 
     def _draw_traces(self, size: tuple[int, int], heard: list[Moment], places: np.ndarray) -> Any:
         picture = self._image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), _CARD)
         draw = self._draw_module.Draw(picture)
         for one, place in zip(heard, places):
-            if self._shuffled_at(one.step):
+            if one.reordered:
                 draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], _ACCENT, self._px(1) * _SCALE)
         inputs = np.array([one.inputs[: self._n_rows].T for one in heard], dtype=np.float64)  # (step, channel, row)
         sources = np.array([one.sources[: self._n_rows] for one in heard])
@@ -280,7 +277,7 @@ def swatches() -> np.ndarray:
 
 def _label_sources(task: Task) -> tuple[list[str], list[tuple[int, int, int]]]:
     """Return names and colours of what a place may hear: the task's inputs, then the noise."""
-    names, n_noise = list(task.senses.names), task.perturbation.n_noise
+    names, n_noise = list(task.senses.names), task.perturbation.noise_places
     colors = [_SOURCES[number % len(_SOURCES)] for number in range(len(names))]
     return names + [f"noise {number + 1}" for number in range(n_noise)], colors + n_noise * [_NOISE]
 
@@ -307,12 +304,16 @@ def _describe(task: Task) -> str:
     """Say in a few words what the task is, and what is done to its inputs."""
     done, every = task.perturbation, task.perturbation.reshuffle_every
     parts = [f"each input {'twice' if done.n_copies == 2 else f'{done.n_copies} times'}"] * (done.n_copies > 1)
-    parts += [f"{done.n_noise} noise input{'s' * (done.n_noise > 1)}"] * (done.n_noise > 0)
+    parts += [f"{_span(done.n_noise)} noise input{'s' * (done.noise_places > 1)}"] * (done.noise_places > 0)
     if every is not None:
-        parts.append(f"inputs shuffled every {every} steps")
+        parts.append(f"inputs shuffled every {_span(every)} steps")
     elif done.shuffle:
         parts.append("inputs shuffled")
     return ", ".join([task.label, *(parts or ["inputs in order"])])
+
+
+def _span(number: int | tuple[int, int]) -> str:
+    return " to ".join(map(str, number)) if isinstance(number, tuple) else str(number)
 
 
 def _cut(name: str) -> str:
