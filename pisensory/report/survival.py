@@ -6,15 +6,16 @@ The network goes on from what it remembers, as on the page; an input that joins 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..executors import rollout
+from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
-from ..tasks import Perturbation, Task
+from ..tasks import Task
 from ..tasks.base import Seed, check_seed
 
 AT, AFTER, LONG = 500, 500, 10_000  # steps: when it happens, how long there is to get over it, and of a long episode
@@ -100,7 +101,8 @@ def survive(
         alive &= ~over
         earned.append(np.where(alive[0], rewards[0], 0.0))
     upright = np.array(earned) >= _UPRIGHT
-    return upright[AT - _FOR : AT].all(axis=0), upright[-_FOR:].all(axis=0)
+    before, after = (np.asarray(part.all(axis=0)) for part in (upright[AT - _FOR : AT], upright[-_FOR:]))
+    return before, after
 
 
 class _Inputs:
@@ -140,16 +142,18 @@ class _Inputs:
         return self._actions[0]
 
 
-def survival(
-    policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed, score: Callable[[Task], np.ndarray]
-) -> Iterator[dict[str, Any]]:
-    """Yield what happens, of how many episodes that were upright before, and how many were upright after.
+def survival(policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed) -> list[dict[str, Any]]:
+    """Return what happens, of how many episodes that were upright before, and how many were upright after.
 
-    Of what has been from the start, and of a long episode, all episodes count: `score` gives the lengths (episode,) of
-    those of a task.
+    Of episodes of LONG steps, all count as before, and those that do not end earlier as after.
     """
+    rows = []
     for event in EVENTS:
         before, after = survive(policy, params, task, event, n_episodes, seed)
-        yield {"label": event.label, "before": int(before.sum()), "after": int((before & after).sum())}
-    lengths = score(dataclasses.replace(task, max_steps=LONG, perturbation=Perturbation(shuffle=True)))  # type: ignore
-    yield {"label": f"{LONG:,} steps without a fall", "before": n_episodes, "after": int((lengths == LONG).sum())}
+        rows.append({"label": event.label, "before": int(before.sum()), "after": int((before & after).sum())})
+    long = dataclasses.replace(task.plain, max_steps=LONG)  # type: ignore[type-var]
+    lengths = rollout(policy, [check_params(params, policy.n_params)], long, n_episodes, seed).lengths
+    rows.append(
+        {"label": f"{LONG:,} steps without a fall", "before": n_episodes, "after": int((lengths == LONG).sum())}
+    )
+    return rows

@@ -136,6 +136,10 @@ class Mixture(Task):
             raise InputError(f"a mixture says of each part what is done to it: leave out {names}, or write it there")
         return self
 
+    def like(self, other: Task) -> Mixture:
+        """Return the mixture: its text says all there is to say."""
+        return self
+
     def _of(self, tasks: list[Task]) -> Mixture:
         return Mixture(tuple(dataclasses.replace(part, task=task) for part, task in zip(self.parts, tasks)))
 
