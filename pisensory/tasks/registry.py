@@ -55,8 +55,8 @@ def task_from_text(text: str, base: Task | None = None) -> Task:
         task = kind.parse(text)
         if task is not None:
             return task if base is None else task.like(base)
-    others = [kind for kind in TASKS if kind not in (CartPoleSwingUp.kind, GymTask.kind)]
+    others = [kind for kind in TASKS if kind not in (CartPoleSwingUp.kind, GymTask.kind, "mixture")]
     raise InputError(
         f"a task must be one of harder, v0, v1, {', '.join(others)}, or gym:ID or gymnasium:ID of an environment, "
-        f"got {text!r}"
+        f"or several behind mix:, got {text!r}"
     )
