@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from types import ModuleType
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 class PisensoryError(Exception):
@@ -80,3 +84,26 @@ def check_numbers(name: str, numbers: object) -> tuple[int, ...]:
     if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
         raise InputError(f"{name} must be a sequence of numbers such as (0, 2) or (), got {numbers!r}")
     return tuple(check_int(f"each of {name}", number, 0) for number in numbers)
+
+
+def check_range(name: str, value: object, check: Callable[[str, object], Number]) -> Number | tuple[Number, Number]:
+    """Return a number, or the two ends of a range as a tuple, each of them checked by `check(name, value)`."""
+    if not isinstance(value, (tuple, list)):
+        return check(name, value)
+    if len(value) != 2:
+        raise InputError(f"{name} must be a number, or the two ends of a range, got {value!r}")
+    low, high = check(name, value[0]), check(name, value[1])
+    if low > high:
+        raise InputError(f"{name} must be a range from a lower to a higher number, got {value!r}")
+    return low, high
+
+
+def check_number(name: str, value: object) -> float:
+    """Return `value` as a finite float, or raise InputError naming the argument."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not math.isfinite(number):
+        raise InputError(f"{name} must be a finite number, got {value!r}")
+    return number

@@ -323,7 +323,7 @@ def rollout(
         if opened.n_workers > 1:
             chunks = make_chunks(policy, population, task, n_episodes, seed, opened.n_workers)
         results = list(opened.map(run_chunk, chunks))
-    return join_chunks(chunks, results, len(check_population(population, policy.n_params)), n_episodes)
+    return join_chunks(chunks, results, len(check_population(population, policy.n_params)), n_episodes, task)
 
 
 def _start_pool(n_jobs: int) -> Any:

@@ -19,7 +19,7 @@ from .parameters import check_params, check_population
 from .policies import Policy
 from .policies.base import PolicyRun
 from .tasks import Task
-from .tasks.base import PerturbedRun, Seed, check_seed
+from .tasks.base import PerturbedRun, Seed, Share, check_seed
 
 # The most episodes in one row: a block this wide makes a matrix product worth its call.
 _BLOCK = 64
@@ -79,7 +79,20 @@ def make_chunks(
     check_fit(policy, task)
     parts = check_seed(seed)
     array = check_population(population, policy.n_params)
-    numbers = _cut_episodes(task, n_episodes)
+    chunks, first = [], 0
+    for share in task.shares(n_episodes):
+        chunks += _chunks_of(policy, array, share, first, parts, n_workers)
+        first += share.n_episodes
+    return chunks
+
+
+def _chunks_of(
+    policy: Policy, array: np.ndarray, share: Share, first_episode: int, seed: tuple[int, ...], n_workers: int
+) -> list[Chunk]:
+    """Cut one share of a rollout, whose episodes are numbered from `first_episode`, into chunks."""
+    task = share.task
+    numbers = _cut_episodes(task, share.n_episodes)
+    numbers = np.where(numbers >= 0, numbers + first_episode, -1)
     n_blocks, block = numbers.shape
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
@@ -89,7 +102,7 @@ def make_chunks(
     chunks = []
     for rows in np.array_split(np.arange(len(candidates)), n_chunks):
         first, last = candidates[rows[0]], candidates[rows[-1]]
-        chunks.append(Chunk(policy, task, parts, array[first : last + 1], candidates[rows] - first, episodes[rows]))
+        chunks.append(Chunk(policy, task, seed, array[first : last + 1], candidates[rows] - first, episodes[rows]))
     return chunks
 
 
@@ -124,16 +137,26 @@ def _ceil_divide(number: int, divisor: int) -> int:
     return -(-number // divisor)
 
 
-def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, n_episodes: int) -> Rollout:
-    """Put the results of chunks, in their order, back together as (candidate, episode)."""
-    valid = np.concatenate([chunk.episodes for chunk in chunks]) >= 0
-    returns = np.concatenate([result.returns for result in results])[valid]
-    lengths = np.concatenate([result.lengths for result in results])[valid]
-    return Rollout(returns.reshape(n_candidates, n_episodes), lengths.reshape(n_candidates, n_episodes))
+def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, n_episodes: int, task: Task) -> Rollout:
+    """Put the results of chunks, in their order, back together as (candidate, episode) of the whole task."""
+    returns = np.concatenate([result.returns[chunk.episodes >= 0] for chunk, result in zip(chunks, results)])
+    lengths = np.concatenate([result.lengths[chunk.episodes >= 0] for chunk, result in zip(chunks, results)])
+    shares = task.shares(n_episodes)
+    bounds = np.cumsum([share.n_episodes for share in shares])[:-1] * n_candidates
+    of_shares = [values.reshape(n_candidates, -1) for values in np.split(returns, bounds)]
+    for values, share in zip(of_shares, shares):
+        values *= share.factor
+    of_lengths = [values.reshape(n_candidates, -1) for values in np.split(lengths, bounds)]
+    return Rollout(np.concatenate(of_shares, axis=1), np.concatenate(of_lengths, axis=1))
 
 
 def check_fit(policy: Policy, task: Task) -> None:
     """Raise InputError unless the policy takes the task's inputs, as many channels, and gives its actions."""
+    for one in task.tasks:
+        _check_fit(policy, one)
+
+
+def _check_fit(policy: Policy, task: Task) -> None:
     if policy.n_features not in (None, task.n_features):
         raise InputError(
             f"the policy takes {policy.n_features} inputs but the task gives {task.n_features} "

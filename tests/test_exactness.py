@@ -99,7 +99,7 @@ def test_scores_do_not_depend_on_chunks(n_candidates, n_episodes, perturbation, 
                 chunks.append(
                     dataclasses.replace(chunk, candidates=chunk.candidates[rows], episodes=chunk.episodes[rows])
                 )
-    pieces = join_chunks(chunks, [run_chunk(chunk) for chunk in chunks], n_candidates, n_episodes)
+    pieces = join_chunks(chunks, [run_chunk(chunk) for chunk in chunks], n_candidates, n_episodes, task)
     np.testing.assert_array_equal(whole.returns, pieces.returns)
     np.testing.assert_array_equal(whole.lengths, pieces.lengths)
 

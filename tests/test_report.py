@@ -14,7 +14,7 @@ import pisensory as ps
 from pisensory import figures
 from pisensory.figures.scores import draw_shuffling
 from pisensory.recording import record
-from pisensory.report import Subject, write_report
+from pisensory.report import Subject, survival, write_report
 from pisensory.report.inside import _first_run, study_inside
 from pisensory.report.published import published_facts
 from pisensory.report.scores import Scorer
@@ -128,7 +128,7 @@ def test_page_stands_alone_and_is_well_formed(made):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
-    assert len(targets) == 13 and targets <= set(ids)
+    assert len(targets) == 14 and targets <= set(ids)
     assert all(attributes.get("scope") for tag, attributes in page.elements if tag == "th")
     drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
     assert len(drawings) == tags.count("figure") and all(drawing["aria-label"] for drawing in drawings)
@@ -335,3 +335,21 @@ def test_command_makes_a_report_and_tells_mistakes(tmp_path):
         assert (wrong.returncode, message in wrong.stderr) == (code, True), wrong.stderr
         assert "Traceback" not in wrong.stderr
         assert not (tmp_path / "report" / "report.html").exists()
+
+
+def test_survival_is_of_episodes_that_were_upright_before():
+    policy, params = ps.load_model("cartpole-v1-invariant")
+    for push, survivors in ((0.0, 20), (50.0, 0)):
+        event = dataclasses.replace(survival.EVENTS[0], push=push)
+        before, after = survival.survive(policy, params, ps.CartPoleSwingUp("v1"), event, 20, 1)
+        assert before.sum() > 18 and after.sum() == pytest.approx(survivors, abs=1)
+
+
+def test_inputs_that_were_there_from_the_start_are_those_of_a_rollout():
+    policy, params = ps.load_model("cartpole-v1-invariant")
+    event = dataclasses.replace(survival.EVENTS[0], copies=True, at=0)
+    alone = survival.survive(policy, params, ps.CartPoleSwingUp("v1"), survival.EVENTS[0], 20, 1)
+    twice = survival.survive(policy, params, ps.CartPoleSwingUp("v1"), event, 20, 1)
+    np.testing.assert_array_equal(alone, twice)
+    with pytest.raises(ps.InputError, match="use an invariant policy"):
+        survival.survive(*ps.load_model("cartpole-v1-mlp"), ps.CartPoleSwingUp("v1"), event)

@@ -7,6 +7,7 @@ model's file, has settings of its own. What was asked for is kept as `SCOPE.NAME
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -134,7 +135,18 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 32,32, or none") from None
 
 
+def _span(number: Callable[[str], Any], text: str) -> Any:
+    """Return the number that a text is, or the ends of a range such as 20..500."""
+    try:
+        ends = [number(end) for end in text.split("..", 1)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range such as 20..500") from None
+    return tuple(ends) if len(ends) > 1 else ends[0]
+
+
+_WHOLE, _REAL = functools.partial(_span, int), functools.partial(_span, float)
 _TYPES: dict[str, Callable[[str], Any] | None] = {
     "int": int, "seed": int, "float": float, "str": str, "executorlike": str, "tuple[int, ...]": _sizes, "bool": None,
+    "whole": _WHOLE, "real": _REAL,
 }  # fmt: skip
-_METAVARS: dict[Any, str] = {int: "N", str: "TEXT", _sizes: "A,B"}
+_METAVARS: dict[Any, str] = {int: "N", _WHOLE: "N", str: "TEXT", _sizes: "A,B"}

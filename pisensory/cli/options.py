@@ -52,7 +52,8 @@ def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True)
     group.add_argument(
         "--task",
         metavar="TASK",
-        help=f"harder, v0 or v1; ant; gym:ID or gymnasium:ID of an environment (default: {default})",
+        help="harder, v0 or v1; ant; gym:ID or gymnasium:ID of an environment; 'mix: 2 harder reshuffle_every=20..500; "
+        f"v1 n_noise=5' of several by their weights (default: {default})",
     )
     group.add_argument(
         *flags("max_steps"), dest="task.max_steps", type=int, metavar="N",
@@ -80,8 +81,7 @@ def add_model(parser: argparse.ArgumentParser, default: str = "that of the model
 def make_task(options: argparse.Namespace, base: Task = _DEFAULT_TASK) -> Task:
     """Return the task `base`, or another if one was asked for, with what was asked of its length and inputs."""
     task = choose_task(options.task, base)
-    perturbation = dataclasses.replace(task.perturbation, **given(options, "inputs"))
-    return dataclasses.replace(task, perturbation=perturbation, **given(options, "task"))
+    return task.altered(given(options, "inputs"), given(options, "task"))
 
 
 def choose_task(text: str | None, base: Task = _DEFAULT_TASK) -> Task:

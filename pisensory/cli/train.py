@@ -73,7 +73,10 @@ def _print_result(result: TrainResult, task: Task, where: dict[str, Any]) -> Non
         f"{result.score:.1f} on held-out episodes: {result.run_dir / BEST}\n"
     )
     scores = {}
-    for name, shuffle in (("inputs in order", False), ("inputs shuffled", True)):
-        changed = dataclasses.replace(task, perturbation=dataclasses.replace(task.perturbation, shuffle=shuffle))
-        scores[name] = evaluate(result.policy, result.params, changed, task.score_episodes, **where)
+    for one, part in zip(task.tasks, task.part_names or ("",)):
+        for name, shuffle in (("inputs in order", False), ("inputs shuffled", True)):
+            changed = one.altered({"shuffle": shuffle}, {})
+            scores[f"{part}, {name}".lstrip(", ")] = evaluate(
+                result.policy, result.params, changed, task.score_episodes, **where
+            )
     print(score_table(scores))

@@ -13,11 +13,14 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..files import MAX_BYTES, header_array, is_temporary, make_folder, read_header, read_npz, write_npz
 from ..policies import Policy
+from ..policies.base import State
 from ..rollout import Chunk, Step, live, single_chunk
 from ..tasks import Task
 from ..tasks.base import Seed
 
 _FORMAT = "pisensory-episodes"
+_BEGINNINGS = 0.2
+_HELD_BYTES = 2**28
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
 TeacherFunction = Callable[[np.ndarray], np.ndarray]
@@ -35,6 +38,8 @@ class Batch:
         alive: whether the step was part of the episode (step, episode).
         sources: which of the task's inputs the student saw (step, feature, episode), int16; the number after the
             last one for an input of noise. Without features if it was not asked for.
+        states: what the student remembered before some steps, the first and every so many on (mark, array, feature,
+            channel, episode), float32. Without marks if it was not asked for.
     """
 
     observations: np.ndarray
@@ -42,10 +47,39 @@ class Batch:
     labels: np.ndarray
     alive: np.ndarray
     sources: np.ndarray
+    states: np.ndarray
 
     def beginning(self, n_steps: int) -> Batch:
         """Return the first steps of the episodes."""
         return Batch(*(getattr(self, field.name)[:n_steps] for field in dataclasses.fields(self)))
+
+
+def draw_windows(
+    batch: Batch, n_windows: int, length: int, stride: int, generator: np.random.Generator
+) -> tuple[Batch, State | None]:
+    """Return sequences of `length` steps, each from a random mark of a random episode that is alive there, as a batch.
+
+    A part of them, _BEGINNINGS, are the beginnings of episodes, where skill is won or lost.
+
+    Returns:
+        The sequences, and the states that the student began them with, each (feature, channel, sequence).
+    """
+    marks, episodes = np.nonzero(batch.alive[::stride])
+    chosen = generator.integers(len(marks), size=n_windows)
+    marks, episodes = marks[chosen], episodes[chosen]
+    first = generator.random(n_windows) < _BEGINNINGS
+    marks[first] = 0
+    episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
+    steps = marks * stride + np.arange(length)[:, None]
+    inside, steps = steps < len(batch.alive), np.minimum(steps, len(batch.alive) - 1)
+    cut = [
+        np.ascontiguousarray(np.moveaxis(getattr(batch, field.name)[steps, ..., episodes], 1, -1))
+        for field in dataclasses.fields(batch)[:-1]
+    ]
+    window = Batch(*cut, states=batch.states[:0])
+    window.alive[~inside] = False
+    states = np.moveaxis(batch.states[marks, ..., episodes], 0, -1)
+    return window, tuple(np.ascontiguousarray(state) for state in states) or None
 
 
 def collect(
@@ -56,6 +90,7 @@ def collect(
     seed: Seed,
     shares: tuple[float, float] = (1.0, 1.0),
     with_sources: bool = False,
+    state_every: int = 0,
 ) -> Batch:
     """Live through episodes and note the teacher's action at every step.
 
@@ -72,6 +107,7 @@ def collect(
         shares: how much of the actions is the teacher's, in the first episode and, evenly on, in the last; the rest
             is the student's.
         with_sources: whether to note which input is which.
+        state_every: after how many steps, again and again, to note what the student remembers; 0 for never.
 
     Raises:
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
@@ -82,7 +118,7 @@ def collect(
     share = np.linspace(*shares, n_episodes, dtype=np.float32)
     previous = np.zeros((task.n_actions, n_episodes), np.float32)
     sources = np.empty((0, n_episodes), np.int16)
-    steps = []
+    steps, states = [], []
     for step in live(chunk):
         if not step.alive.any():
             break
@@ -91,9 +127,20 @@ def collect(
             sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16)
         seen, alive = chunk.in_order(step.observations), chunk.in_order(step.alive)
         steps.append((seen, previous, label, alive, sources))
+        if state_every and not step.number:
+            states.append(np.zeros_like(_remembered(chunk, step)))
+        if state_every and (step.number + 1) % state_every == 0:
+            states.append(_remembered(chunk, step))
         previous = (1 - share) * chunk.in_order(step.actions) + share * label
         step.actions.swapaxes(1, 2)[there] = previous.T
-    return Batch(*(np.stack(parts) for parts in zip(*steps)))
+    noted = np.stack(states) if states else np.empty((0, 0, 0, 0, n_episodes), np.float32)
+    return Batch(*(np.stack(parts) for parts in zip(*steps)), noted)
+
+
+def _remembered(chunk: Chunk, step: Step) -> np.ndarray:
+    """Return what the student remembers after a step (array, feature, channel, episode)."""
+    state = [chunk.in_order(part) for part in step.policy.state()]
+    return np.stack(state) if state else np.empty((0, 0, 0, np.count_nonzero(chunk.episodes >= 0)), np.float32)
 
 
 def _start_teacher(teacher: Teacher, chunk: Chunk) -> Callable[[Step], np.ndarray]:
@@ -155,6 +202,7 @@ class EpisodeStore:
     def __init__(self, folder: Path, about: str, max_bytes: int, n_sources: int) -> None:
         self.folder, self._about, self._max_bytes, self._n_sources = folder, about, max_bytes, n_sources
         self._sizes: dict[int, int] = {}  # the bytes of each batch, in their order
+        self._latest: dict[int, Batch] = {}  # a few that were read or written last, to be had at once
 
     def path(self, number: int) -> Path:
         """Return the file of a batch."""
@@ -173,12 +221,21 @@ class EpisodeStore:
         make_folder(self.folder)
         write_npz(self.path(number), {"header": header, **arrays})
         self._sizes[number] = self._measure(number)
+        self._hold(number, batch)
+
+    def _hold(self, number: int, batch: Batch) -> Batch:
+        self._latest.pop(number, None)
+        self._latest[number] = batch
+        while len(self._latest) > 1 and sum(self._sizes.get(held, 0) for held in self._latest) > _HELD_BYTES:
+            del self._latest[next(iter(self._latest))]
+        return batch
 
     def restore(self, numbers: list[int]) -> None:
         """Take on the batches of these numbers; delete all others, which are of after or long before them.
 
         Raises FileError, naming it, if one is missing.
         """
+        self._latest = {}
         self._sizes = {number: self._measure(number) for number in sorted(numbers)}
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             match = _FILE_NAME.fullmatch(path.name)
@@ -225,11 +282,14 @@ class EpisodeStore:
         path = self.path(number)
         if not path.exists():
             raise _missing(path)
+        if number in self._latest:
+            return self._hold(number, self._latest[number])
         arrays = read_npz(path)
         if read_header(arrays, path, _FORMAT).get("about") != self._about:
             raise FileError(f"{path} holds episodes of another task, teacher or student: clone in another folder")
         try:
-            return _check(Batch(*(arrays[field.name] for field in dataclasses.fields(Batch))), self._n_sources)
+            batch = Batch(*(arrays[field.name] for field in dataclasses.fields(Batch)))
+            return self._hold(number, _check(batch, self._n_sources))
         except KeyError as error:
             raise FileError(f"{path} is damaged: it has no {error}") from None
         except ValueError as error:
@@ -248,6 +308,8 @@ def _check(batch: Batch, n_sources: int) -> Batch:
     ):
         if getattr(batch, name).shape not in shapes:
             raise ValueError(f"its {name} are of the shape {getattr(batch, name).shape}")
+    if batch.states.ndim != 5 or len(batch.states) > n_steps + 1 or batch.states.shape[4] != n_episodes:
+        raise ValueError(f"its states are of the shape {batch.states.shape}")
     if batch.alive.dtype != bool or not batch.alive[0].any():
         raise ValueError("no episode in it is alive")
     for name in ("labels", "previous_actions"):
@@ -255,8 +317,8 @@ def _check(batch: Batch, n_sources: int) -> Batch:
             raise ValueError(f"its {name} are not all numbers in [-1, 1]")
     if batch.sources.dtype.kind != "i" or not ((batch.sources >= 0) & (batch.sources <= n_sources)).all():
         raise ValueError(f"its sources are not all inputs, 0 to {n_sources}")
-    if not np.isfinite(batch.observations).all():
-        raise ValueError("its observations are not all finite")
+    if not (np.isfinite(batch.observations).all() and np.isfinite(batch.states).all()):
+        raise ValueError("its observations and states are not all finite")
     return batch
 
 

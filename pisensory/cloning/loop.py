@@ -23,12 +23,12 @@ from ..runs.learner import Learner, State
 from ..runs.run import open_run
 from ..tasks import Task
 from .adam import Adam, clip, cosine_rate
-from .episodes import Batch, EpisodeStore, Teacher, collect
+from .episodes import Batch, EpisodeStore, Teacher, collect, draw_windows
 from .identify import identify
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
-_INIT, _EPISODES, _ORDER, _HELD_OUT = range(4)
+_INIT, _EPISODES, _ORDER, _HELD_OUT, _PART = range(5)
 _EPISODE_FOLDER = "episodes"
 
 
@@ -67,8 +67,10 @@ def clone(
     batch_size: int | None = None,
     memory: int | None = None,
     window: int | None = None,
+    windows: int | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
+    average: float | None = None,
     action_noise: float | None = None,
     teacher_gain: float | None = None,
     dagger: bool | None = None,
@@ -92,8 +94,9 @@ def clone(
     action before each step as one of its inputs, a little noise added. In the first `teacher_rounds` rounds a
     batch of episodes is collected in which the teacher acts; later, with `dagger`, ones in which the student
     acts and the teacher says what it would have done (Ross, Gordon and Bagnell, 2011). Each round then takes
-    `updates` steps of descent, each on one batch, from the beginning of its episodes on. The best student on
-    held-out episodes is kept.
+    `updates` steps of descent, each on one batch, from the beginning of its episodes on, or with `windows` on
+    sequences from anywhere in them. The best student on held-out episodes is kept. Of a mixture of tasks, each round
+    collects episodes of one part, drawn by its weight.
 
     A setting that is not given is that of the run to resume, and else the default in brackets.
 
@@ -109,8 +112,13 @@ def clone(
         batch_size: episodes a batch (64).
         memory: latest batches to choose from (60).
         window: the shortest sequence, in steps (100).
+        windows: how many sequences a step of descent takes, each of just `window` steps, that begin anywhere in the
+            episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
+            of lengths from `window` on (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
+        average: how much of a running average of the student is that of the step before, such as 0.995; the average is
+            what is scored and kept, and the student that acts and learns stays what it is. 0 for no average (0).
         action_noise: added to the previous actions (0.03).
         teacher_gain: a factor on the teacher's outputs before their tanh; below one, a teacher that steers by degrees
             and not by bangs, which is easier to copy (1).
@@ -142,7 +150,8 @@ def clone(
     """
     settings: dict[str, Any] = {
         "rounds": rounds, "teacher_rounds": teacher_rounds, "updates": updates, "batch_size": batch_size,
-        "memory": memory, "window": window, "learning_rate": learning_rate, "clip": clip,
+        "memory": memory, "window": window, "windows": windows, "learning_rate": learning_rate, "clip": clip,
+        "average": average,
         "action_noise": action_noise, "teacher_gain": teacher_gain, "dagger": dagger, "teacher_share": teacher_share,
         "identify": identify, "seed": seed, "eval_every": eval_every, "patience": patience,
         "n_eval_episodes": n_eval_episodes, "max_megabytes": max_megabytes,
@@ -227,13 +236,19 @@ class Cloning(Learner):
             start = student.initial(np.random.default_rng(np.random.SeedSequence((settings.seed, _INIT))))
         # All that is learnt: the student's parameters, then the classifier's.
         self.vector = np.concatenate([start, np.zeros(math.prod(self._classifier_shape))])
+        self.mean = self.vector[: student.n_params]
         self.adam = Adam(np.zeros(len(self.vector)), np.zeros(len(self.vector)))
         self.updates = 0
         self._held_out: Batch | None = None
 
     @property
     def params(self) -> np.ndarray:
-        """The student's vector (parameter,)."""
+        """The student's vector (parameter,), averaged."""
+        return self.mean
+
+    @property
+    def student(self) -> np.ndarray:
+        """The vector (parameter,) of the student that acts and learns."""
         return self.vector[: self.policy.n_params]
 
     @property
@@ -251,7 +266,12 @@ class Cloning(Learner):
         settings = self.settings
         if self.done < settings.teacher_rounds or settings.dagger:
             shares = (1.0, 1.0) if self.done < settings.teacher_rounds else (0.0, settings.teacher_share)
-            batch = self._collect((settings.seed, _EPISODES, self.done), shares, bool(settings.identify))
+            part = np.random.default_rng(np.random.SeedSequence((settings.seed, _PART, self.done))).random()
+            batch = collect(
+                self.teacher, (self.policy, self.student), self.task.choose(part), settings.batch_size,
+                (settings.seed, _EPISODES, self.done), shares, bool(settings.identify),
+                self._stride if settings.windows else 0,
+            )  # fmt: skip
             self.store.write(self.done, batch)
             self.env_steps += int(batch.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.done)))
@@ -264,7 +284,7 @@ class Cloning(Learner):
             ],
             axis=0,
         )
-        held_out_loss = held_out = None
+        held_out_loss, held_out = None, {"held_out": None}
         if self.done % settings.eval_every == 0:
             held_out_loss = self._held_out_loss()
             held_out = score_held_out(self.policy, self.params, self.task, settings.n_eval_episodes, self.executor)
@@ -274,13 +294,14 @@ class Cloning(Learner):
             "loss": float(losses[0]),
             "identify_loss": float(losses[1]) if settings.identify else None,
             "held_out_loss": held_out_loss,
-            "held_out": held_out,
+            **held_out,
             "learning_rate": rate,
         }
 
-    def _collect(self, seed: tuple[int, ...], shares: tuple[float, float], with_sources: bool) -> Batch:
-        student = (self.policy, self.params)
-        return collect(self.teacher, student, self.task, self.settings.batch_size, seed, shares, with_sources)
+    @property
+    def _stride(self) -> int:
+        """After how many steps a window may begin, and again."""
+        return max(1, self.settings.window // 2)
 
     def _choose_batch(self, numbers: list[int], generator: np.random.Generator) -> Batch:
         """Return the last of these batches a third of the time, and else any of them.
@@ -297,15 +318,18 @@ class Cloning(Learner):
         Returns the mean squared error, and the cross-entropy of telling inputs apart.
 
         The beginning is where skill is won or lost, and short sequences are cheap: lengths are drawn
-        log-uniformly, from `window` steps to the whole.
+        log-uniformly, from `window` steps to the whole. Where sequences may begin anywhere, a part of them does there.
         """
-        n_steps = len(batch.alive)
-        if n_steps > self.settings.window:
-            n_steps = round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
-        batch = batch.beginning(n_steps)
+        n_steps, state = len(batch.alive), None
+        if self.settings.windows:
+            batch, state = draw_windows(batch, self.settings.windows, self.settings.window, self._stride, generator)
+        elif n_steps > self.settings.window:
+            batch = batch.beginning(
+                round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
+            )
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
-        unrolled = self.policy.unroll(self.params, batch.observations, previous)
+        unrolled = self.policy.unroll(self.student, batch.observations, previous, state)
         difference = (unrolled.actions - batch.labels) * batch.alive[:, None]
         n_actions = int(batch.alive.sum()) * difference.shape[1]
         loss, d_hidden, d_classifier = 0.0, None, self.classifier
@@ -315,13 +339,17 @@ class Cloning(Learner):
         gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
         gradient = clip(np.concatenate([gradient, d_classifier.ravel()]), self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
+        self.mean = self.student + self.settings.average * (self.mean - self.student)
         self.updates += 1
         return float((difference**2).sum()) / n_actions, loss
 
     def _held_out_loss(self) -> float:
         """Return the loss on episodes of the teacher's from which nothing is learnt."""
         if self._held_out is None:
-            self._held_out = self._collect((self.settings.seed, _HELD_OUT), (1.0, 1.0), False)
+            self._held_out = collect(
+                self.teacher, (self.policy, self.params), self.task.choose(0), self.settings.batch_size,
+                (self.settings.seed, _HELD_OUT),
+            )  # fmt: skip
         batch = self._held_out
         actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
@@ -329,7 +357,7 @@ class Cloning(Learner):
 
     def state(self) -> State:
         """Return all that is learnt, the optimizer's moments, and which batches are in use."""
-        arrays = {"params": self.vector, "first": self.adam.first, "second": self.adam.second}
+        arrays = {"params": self.vector, "mean": self.mean, "first": self.adam.first, "second": self.adam.second}
         return arrays, {"updates": self.updates, "count": self.adam.count, "blocks": self.store.numbers}
 
     def restore(self, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
@@ -337,6 +365,7 @@ class Cloning(Learner):
         self.vector, first, second = (
             check_params(arrays[name], len(self.vector)) for name in ("params", "first", "second")
         )
+        self.mean = check_params(arrays["mean"], self.policy.n_params)
         self.adam = Adam(first, second, check_int("count", progress["count"], 0))
         self.updates = check_int("updates", progress["updates"], 0)
         self.store.restore([check_int("blocks", number, 0) for number in progress["blocks"]])

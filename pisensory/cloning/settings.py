@@ -18,8 +18,10 @@ class CloneSettings:
     batch_size: int = 64
     memory: int = 60
     window: int = 100
+    windows: int = 0
     learning_rate: float = 1e-3
     clip: float = 0.5
+    average: float = 0.0
     action_noise: float = 0.03
     teacher_gain: float = 1.0
     teacher_share: float = 0.0
@@ -34,6 +36,8 @@ class CloneSettings:
     init: str = "random"
 
     def __post_init__(self) -> None:
-        check_settings(self, {"action_noise": 0, "teacher_share": 0, "identify": 0, "seed": 0})
-        if self.teacher_share > 1:
-            raise InputError(f"teacher_share must be a number from 0 to 1, got {self.teacher_share}")
+        zeros = ("windows", "average", "action_noise", "teacher_share", "identify", "seed")
+        check_settings(self, dict.fromkeys(zeros, 0))
+        for name in ("teacher_share", "average"):
+            if getattr(self, name) > 1:
+                raise InputError(f"{name} must be a number from 0 to 1, got {getattr(self, name)}")

@@ -54,13 +54,17 @@ class PageSettings:
         if self.seed >= 2**32:
             raise InputError(f"the seed of a page must be below 2^32, got {self.seed}")
         for name, value, most in (
-            ("noise inputs", self.perturbation.n_noise, MAX_NOISE),
+            ("noise inputs", self.perturbation.noise_places, MAX_NOISE),
             ("copies", self.perturbation.n_copies, MAX_COPIES),
         ):
             if value > most:
                 raise InputError(f"a page shows at most {most} {name}, got {value}: ask for fewer")
-        if self.perturbation.noise_kind != "white" or self.perturbation.dropped or self.perturbation.delay:
-            raise InputError("a page starts with white noise and sound inputs: leave out noise_kind, dropped and delay")
+        done = self.perturbation
+        if done.noise_kind != "white" or done.dropped or done.delay or done.pushes or done.draws_ranges:
+            raise InputError(
+                "a page starts with white noise and sound inputs, and is pushed by hand: leave out noise_kind, "
+                "dropped, delay, push and ranges"
+            )
 
 
 def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None) -> str:

@@ -28,7 +28,8 @@ class PolicyRun(ABC):
     """
 
     observations: np.ndarray  # (candidate, feature, channel, episode), float32, to be written
-    actions: np.ndarray  # (candidate, action, episode), float32, in [-1, 1]
+    # (candidate, action, episode), float32, in [-1, 1]; if it is written to, that is the action that was taken
+    actions: np.ndarray
 
     @abstractmethod
     def step(self) -> None:
@@ -37,6 +38,13 @@ class PolicyRun(ABC):
     @abstractmethod
     def keep(self, rows: np.ndarray) -> PolicyRun:
         """Return the run of only these candidates (indices or a mask), in the state they are in."""
+
+    def state(self) -> State:
+        """Return what the network remembers after a step, for `Policy.unroll` to go on from, with a candidate axis.
+
+        The arrays (candidate, feature, channel, episode) are of one shape; there are none for a policy without state.
+        """
+        return ()
 
     def inside(self) -> dict[str, np.ndarray]:
         """Return what there is to see in the network after a step: name -> (candidate, ..., episode).

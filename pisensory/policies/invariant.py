@@ -153,19 +153,23 @@ class InvariantRun(PolicyRun):
         """The hidden state h (candidate, feature, hidden, episode)."""
         return 0.5 * self._doubled_hidden.matrices
 
+    def state(self) -> State:
+        """Return h and c."""
+        return self.hidden, self.cell
+
     def inside(self) -> dict[str, np.ndarray]:
         """Return latent code, attention, hidden and cell state, (candidate, ..., episode), of the last step."""
         return {"latent": self.latent, "attention": self.attention, "hidden": self.hidden, "cell": self.cell}
 
     def step(self) -> None:
-        """Compute `actions` from `observations` and advance the LSTMs."""
+        """Compute `actions` from `observations` and the actions before, as they were taken, and advance the LSTMs."""
+        np.copyto(self._previous_action, self._actions)
         cell = self._cell.planes
         layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
         layers.attention_step(self._attend, self._keys, self._attention)
         layers.exact_weighted_sum(self._attention, self._values, self.policy.gain, self._scratch, self._sums)
         np.tanh(self._sums, out=self._sums)
         layers.dense_layers(self._dense)
-        np.copyto(self._previous_action, self._actions)
 
     def keep(self, rows: np.ndarray) -> InvariantRun:
         """Return the run of only these candidates, in the state they are in."""
@@ -173,6 +177,7 @@ class InvariantRun(PolicyRun):
         kept = InvariantRun(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
         kept._inputs.matrices[...] = self._inputs.matrices[rows]
         kept.cell[...] = self.cell[rows]
+        kept.actions[...] = self.actions[rows]
         return kept
 
 

@@ -33,8 +33,8 @@ def make_html(report: Mapping[str, Any], drawn: Drawn) -> str:
     sections = [("models", "Models", _models(report))]
     for study in STUDIES:
         figures = "".join(_figure(*figure) for figure in drawn.get(study.key, []))
-        if study.key == "regression":
-            tables = _regression(report)
+        if study.key in _OF_INSIDE:
+            tables = _OF_INSIDE[study.key](report)
         else:
             tables = _scores(study.title, report["scores"].get(study.key, []))
         if tables or figures:
@@ -149,6 +149,18 @@ def _regression(report: Mapping[str, Any]) -> str:
     inputs = list(rows[0][1])
     lines = [(model, *(_number(r2[name], 3) for name in inputs)) for model, r2 in rows]
     return _table(f"R² of each input, at most {REGRESSION_EPISODES} episodes", ("model", *inputs), {"": lines})
+
+
+def _survival(report: Mapping[str, Any]) -> str:
+    groups = {
+        one["model"]: [(row["label"], f"{row['before']:,}", f"{row['after']:,}") for row in one["survival"]]
+        for one in report["inside"]
+    }
+    columns = ("what happens", "upright before", "and after")
+    return _table("Episodes that are upright before, and of these after", columns, groups) if groups else ""
+
+
+_OF_INSIDE = {"regression": _regression, "survival": _survival}
 
 
 def _made(report: Mapping[str, Any]) -> str:

@@ -11,10 +11,12 @@ from ..recording import Recording, record
 from ..tasks import Perturbation
 from .scores import Subject
 from .studies import STUDIES
+from .survival import survival
 
 RECOVERY_STEPS = 1000  # before the reshuffle, and after it
 RECOVERY_EPISODES = 400
 REGRESSION_EPISODES = 200
+SURVIVAL_EPISODES = 100
 SMOOTHING = 25  # steps of the moving average of latent codes
 WITHIN, HOLDS = 0.05, 100  # the latent code is back when its distance stays within this for so many steps
 _KINDS = {study.kind for study in STUDIES if study.conditions is None}
@@ -36,6 +38,7 @@ def study_inside(subject: Subject, n_episodes: int, seed: int) -> dict[str, Any]
         **_one_episode(subject, seed),
         "recovery": _recovery(subject, min(n_episodes, RECOVERY_EPISODES), seed),
         "regression": _regression(subject, max(2, min(n_episodes, REGRESSION_EPISODES)), seed),
+        "survival": survival(subject.policy, subject.params, subject.task, min(n_episodes, SURVIVAL_EPISODES), seed),
     }
 
 

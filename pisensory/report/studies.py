@@ -173,6 +173,15 @@ STUDIES = (
         kind="cartpole",
     ),
     Study(
+        "survival",
+        "What it survives",
+        "What happens to an agent that balances, at step 500 if not from the start, and how many of the episodes that "
+        "were upright just before are upright 500 steps later: at least 0.8 of the largest reward in each of the last "
+        "50 steps. The policy goes on from what it remembers; an input that joins begins with nothing. Of 10,000 steps "
+        "all episodes count.",
+        kind="cartpole",
+    ),
+    Study(
         "noise-inputs",
         "Beyond: a thousand inputs of noise",
         "How the return falls with the number of noise inputs. From 64 inputs on there are fewer episodes, as the "

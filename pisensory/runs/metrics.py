@@ -9,7 +9,7 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,11 @@ class Metrics:
         folder: of the run.
         unit: what is counted.
         done: how many are done; later lines in the file are dropped, and missing ones told.
+        parts: names of the task's parts, each of whose held-out scores has a column behind the others.
     """
 
-    def __init__(self, folder: Path, unit: str, done: int) -> None:
-        self.path, self._columns = folder / METRICS, COLUMNS[unit]
+    def __init__(self, folder: Path, unit: str, done: int, parts: Sequence[str] = ()) -> None:
+        self.path, self._columns = folder / METRICS, (*COLUMNS[unit], *parts)
         kept = _read_up_to(folder, unit, done) if done else []
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -59,7 +60,7 @@ class Metrics:
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one line."""
         try:
-            csv.writer(self._file, lineterminator="\n").writerow([_format(row[name]) for name in self._columns])
+            csv.writer(self._file, lineterminator="\n").writerow([_format(row.get(name)) for name in self._columns])
             self._file.flush()
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror}; the last checkpoint is unchanged") from error
@@ -114,7 +115,7 @@ def _parse(folder: Path) -> tuple[list[dict[str, str]], str | None]:
     path = folder / METRICS
     text = read_text(path, _MAX_BYTES)
     columns = tuple(text[: text.find("\n")].split(","))
-    if columns not in COLUMNS.values():
+    if not any(columns[: len(known)] == known for known in COLUMNS.values()):
         raise FileError(f"{path} is not the metrics of a run")
     rows: list[dict[str, str]] = []
     last = 0

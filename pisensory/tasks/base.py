@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,8 +16,8 @@ from .perturbation import Perturbation, PerturbedRun
 
 # All that a task is written with.
 __all__ = [
-    "NOISE", "SHUFFLE", "START", "Perturbation", "PerturbedRun", "Seed", "Senses", "Task", "TaskRun", "check_seed",
-    "episode_generator", "per_episode",
+    "NOISE", "SHUFFLE", "START", "Perturbation", "PerturbedRun", "Seed", "Senses", "Share", "Task", "TaskRun",
+    "check_seed", "episode_generator", "per_episode",
 ]  # fmt: skip
 
 AnyTask = TypeVar("AnyTask", bound="Task")
@@ -46,6 +47,21 @@ class Senses:
             raise InputError(f"grid must have a place for each of {len(self.names)} inputs, got {self.grid!r}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """So many episodes of a rollout.
+
+    Attributes:
+        task: what they are of.
+        n_episodes: how many they are.
+        factor: what their returns are multiplied by.
+    """
+
+    task: Task
+    n_episodes: int
+    factor: float = 1.0
+
+
 class Task(ABC):
     """A task's description: what it shows, how long it lasts, how its episodes start.
 
@@ -72,6 +88,11 @@ class Task(ABC):
         object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
         if not isinstance(self.perturbation, Perturbation):
             raise InputError(f"perturbation must be a Perturbation, got {self.perturbation!r}")
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Task:
+        """Return the task of a `config` without its kind."""
+        return cls(**{**settings, "perturbation": Perturbation(**settings.get("perturbation", {}))})
 
     @classmethod
     def parse(cls, text: str) -> Task | None:
@@ -112,10 +133,37 @@ class Task(ABC):
         object.__setattr__(task, "perturbation", Perturbation())
         return task
 
+    def altered(self: AnyTask, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> AnyTask:
+        """Return the same task with other settings of its perturbation, and of its own."""
+        changed = dataclasses.replace(self.perturbation, **inputs)
+        return dataclasses.replace(self, perturbation=changed, **settings)  # type: ignore[type-var]
+
     @property
     def for_training(self) -> Task:
         """The same task with the reward that populations are trained on, where that is another."""
         return self
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks whose episodes are lived through: this one, or those of a mixture."""
+        return (self,)
+
+    def shares(self, n_episodes: int) -> list[Share]:
+        """Share out the episodes of a rollout; those of each share are numbered on from those of the ones before."""
+        return [Share(self, check_int("n_episodes", n_episodes, 1))]
+
+    def choose(self, uniform: float) -> Task:
+        """Return what a batch of episodes is to be of, for a number drawn evenly from 0 to 1."""
+        return self
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Names of the parts that the task has, each with a score of its own."""
+        return ()
+
+    def scores(self, returns: np.ndarray) -> dict[str, float]:
+        """Return the score of each of these parts, of the returns (candidate, episode) of a rollout."""
+        return {}
 
     def with_pictures(self) -> Task:
         """Return the same task with runs that can be drawn; raise InputError if they cannot."""

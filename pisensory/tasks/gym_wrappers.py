@@ -100,7 +100,7 @@ def _perturbed_space(library: Any, space: Any, perturbation: Perturbation) -> An
     for number in perturbation.dropped:
         low[number], high[number] = min(low[number], 0), max(high[number], 0)
     low, high = (np.repeat(bound, perturbation.n_copies) for bound in (low, high))
-    noise = np.full(perturbation.n_noise, np.inf, np.float32)
+    noise = np.full(perturbation.noise_places, np.inf, np.float32)
     low, high = np.concatenate([low, -noise]), np.concatenate([high, noise])
     if perturbation.shuffle or perturbation.reshuffle_every is not None:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())

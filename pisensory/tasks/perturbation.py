@@ -1,20 +1,26 @@
-"""What can be done to the inputs between a task and a policy: faults, copies, noise inputs, shuffles."""
+"""What can be done between a task and a policy: faults, copies, noise inputs, shuffles, and a push."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_numbers, check_positive
-from .episodes import NOISE, SHUFFLE, TaskRun, episode_generator
+from ..errors import InputError, check_int, check_number, check_numbers, check_positive, check_range
+from .episodes import NOISE, RANGES, SHUFFLE, TaskRun, episode_generator
 
 NOISE_KINDS = ("white", "constant", "walk", "copy")
 WALK_MEMORY = 100.0  # steps in which the correlation of a "walk" falls to 1/e
 
+# A number, or the ends of a range from which each episode draws its own.
+Whole = Union[int, "tuple[int, int]"]
+Real = Union[float, "tuple[float, float]"]
+
+_NEVER = 2**62  # steps
 _NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
 
 
@@ -22,11 +28,16 @@ _NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
 class Perturbation:
     """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs after them, the shuffle.
 
+    A push changes the actions. Where it says "or a range", two numbers (lowest, highest) have each episode draw its
+    own from between them.
+
     Args:
         shuffle: put the inputs in a random order, drawn anew for every episode.
-        reshuffle_every: draw a new order every so many steps of an episode as well; None for never. It
-            implies no shuffle at the start of an episode: ask for that with `shuffle`.
-        n_noise: inputs of Gaussian noise to add.
+        reshuffle_every: draw a new order every so many steps of an episode as well, or a range, drawn from evenly
+            on a logarithmic scale; None for never. It implies no shuffle at the start of an episode: ask for that
+            with `shuffle`.
+        n_noise: inputs of Gaussian noise to add, or a range; of its highest number, those that an episode does
+            without read 0.
         noise_std: their standard deviation.
         n_copies: how many times each input is given.
         noise_kind: "white", drawn anew at every step; "constant", drawn once an episode; "walk", a slow random
@@ -35,28 +46,41 @@ class Perturbation:
         dropped: numbers of the task's inputs that read 0, from 0.
         delay: steps by which one input is late; until then it shows the first value of the episode.
         delayed: the number of that input, from 0.
+        push: what is added to the actions on their way to the task for a while, whatever the policy does, or a
+            range: 1 pushes as hard as the policy can. A task may bound the sum.
+        push_at: the step of the episode at which that begins, from 0, or a range.
+        push_steps: how many steps it lasts.
 
     Raises:
-        InputError: for a negative count, no copies, a negative deviation, or an unknown kind of noise.
+        InputError: for a negative count, no copies, a negative deviation, an unknown kind of noise, or a range that is
+            none.
     """
 
     shuffle: bool = False
-    reshuffle_every: int | None = None
-    n_noise: int = 0
+    reshuffle_every: Whole | None = None
+    n_noise: Whole = 0
     noise_std: float = 0.1
     n_copies: int = 1
     noise_kind: str = "white"
     dropped: tuple[int, ...] = ()
     delay: int = 0
     delayed: int = 0
+    push: Real = 0.0
+    push_at: Whole = 0
+    push_steps: int = 20
 
     def __post_init__(self) -> None:
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
         object.__setattr__(self, "shuffle", bool(self.shuffle))
         if self.reshuffle_every is not None:
-            object.__setattr__(self, "reshuffle_every", check_int("reshuffle_every", self.reshuffle_every, 1))
-        object.__setattr__(self, "n_noise", check_int("n_noise", self.n_noise, 0))
+            every = check_range("reshuffle_every", self.reshuffle_every, functools.partial(check_int, minimum=1))
+            object.__setattr__(self, "reshuffle_every", every)
+        for name in ("n_noise", "push_at"):
+            value = check_range(name, getattr(self, name), functools.partial(check_int, minimum=0))
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "push", check_range("push", self.push, check_number))
+        object.__setattr__(self, "push_steps", check_int("push_steps", self.push_steps, 1))
         object.__setattr__(self, "noise_std", check_positive("noise_std", self.noise_std, allow_zero=True))
         object.__setattr__(self, "n_copies", check_int("n_copies", self.n_copies, 1))
         if self.noise_kind not in NOISE_KINDS:
@@ -79,7 +103,24 @@ class Perturbation:
             del settings["dropped"]
         if not self.delay:
             del settings["delay"], settings["delayed"]
+        if not self.pushes:
+            del settings["push"], settings["push_at"], settings["push_steps"]
         return settings
+
+    @property
+    def pushes(self) -> bool:
+        """Whether there is a push."""
+        return self.push not in (0, (0, 0))
+
+    @property
+    def draws_ranges(self) -> bool:
+        """Whether episodes draw numbers of their own."""
+        return any(isinstance(value, tuple) for value in (self.reshuffle_every, self.n_noise, self.push, self.push_at))
+
+    @property
+    def noise_places(self) -> int:
+        """The number of inputs of noise that there are, or may be."""
+        return max(self.n_noise) if isinstance(self.n_noise, tuple) else self.n_noise
 
     def n_features(self, n_sources: int) -> int:
         """Return how many inputs a policy sees of a task that has `n_sources`.
@@ -89,17 +130,13 @@ class Perturbation:
         for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
             if numbers and max(numbers) >= n_sources:
                 raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
-        return n_sources * self.n_copies + self.n_noise
-
-    def reorders_at(self, step: int) -> bool:
-        """Return whether inputs get their order at this step of an episode, counted from 0."""
-        return step == 0 or (self.reshuffle_every is not None and step % self.reshuffle_every == 0)
+        return n_sources * self.n_copies + self.noise_places
 
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing to do."""
-        changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.n_noise
-        return not changed and self.n_copies == 1
+        changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.noise_places
+        return not (changed or self.pushes) and self.n_copies == 1
 
     def apply(self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray) -> PerturbedRun:
         """Return `run` with its observations perturbed.
@@ -127,31 +164,53 @@ class EpisodeDraws:
         shape: features and channels of the task itself.
         seed: of the rollout.
         episode: its number in the rollout.
+
+    Attributes:
+        every: after how many steps there is a new order, again and again; 0 for never.
+        n_noise: inputs of noise; places for more read 0.
+        push, push_at: the push, and the step at which it begins.
     """
 
     def __init__(self, perturbation: Perturbation, shape: tuple[int, int], seed: tuple[int, ...], episode: int) -> None:
         self.perturbation = perturbation
         n_sources, self._n_channels = shape
         copies = np.repeat(np.arange(n_sources), perturbation.n_copies)
-        self._sources = np.concatenate([copies, n_sources + np.arange(perturbation.n_noise)])
+        self._sources = np.concatenate([copies, n_sources + np.arange(perturbation.noise_places)])
         self._shuffler = episode_generator(seed, SHUFFLE, episode)
         self._noisemaker = episode_generator(seed, NOISE, episode)
+        drawn = episode_generator(seed, RANGES, episode).random(4) if perturbation.draws_ranges else np.zeros(4)
+        uniform = iter(drawn.tolist())  # one for each, whether it is a range or not
+        self.every = _draw_whole(perturbation.reshuffle_every or 0, next(uniform), logarithmic=True)
+        self.n_noise = _draw_whole(perturbation.n_noise, next(uniform))
+        self.push_at = _draw_whole(perturbation.push_at, next(uniform))
+        low, high = perturbation.push if isinstance(perturbation.push, tuple) else (perturbation.push,) * 2
+        self.push = low + (high - low) * next(uniform)
 
     def order(self, step: int) -> np.ndarray:
         """Return the source shown at each position (feature,) from this step on.
 
-        Sources are the task's own inputs and, after them, the noise inputs. To be asked, in order, at every
-        step for which `Perturbation.reorders_at` is true.
+        Sources are the task's own inputs and, after them, the noise inputs. To be asked at the first step and, in
+        their order, at all that are multiples of `every`.
         """
         shuffled = step > 0 or self.perturbation.shuffle
         return self._shuffler.permutation(self._sources) if shuffled else self._sources
 
     def noise(self, n_steps: int) -> np.ndarray:
         """Return white noise (step, noise input, channel), float32, for the next `n_steps` steps."""
-        shape = (n_steps, self.perturbation.n_noise, self._n_channels)
+        shape = (n_steps, self.perturbation.noise_places, self._n_channels)
         noise = self._noisemaker.standard_normal(shape, dtype=np.float32)
         noise *= np.float32(self.perturbation.noise_std)
         return noise
+
+
+def _draw_whole(value: Whole, uniform: float, logarithmic: bool = False) -> int:
+    """Return a number, or one from a range, both ends included, for a number drawn evenly from 0 to 1."""
+    if not isinstance(value, tuple):
+        return value
+    low, high = value
+    if logarithmic:  # the widths of whole numbers on that scale
+        return int(low * ((high + 1) / low) ** uniform)
+    return low + int((high + 1 - low) * uniform)
 
 
 def shape_noise(kind: str, white: np.ndarray, before: np.ndarray | None) -> np.ndarray:
@@ -236,17 +295,23 @@ class PerturbedRun(TaskRun):
         self._n_sources, self._n_channels = shape
         self._draws, self._positions = draws, positions
         self._is_plain = perturbation.is_plain
+        self._every = np.array([one.every or _NEVER for one in draws], dtype=np.int64)
+        self._orders = np.zeros((len(draws), 0 if not draws else perturbation.n_features(shape[0])), dtype=np.intp)
+        places = np.arange(perturbation.noise_places)
+        self._absent = np.array([places >= one.n_noise for one in draws]).reshape(len(draws), len(places))
+        self._push = np.array([one.push for one in draws], dtype=np.float32)
+        self._push_at = np.array([one.push_at for one in draws], dtype=np.int64)
         self._step = 0
         self._heard = -1  # the last step whose observations were perturbed
         self._faults = SensorFaults(perturbation)
-        self._noise = np.empty((len(draws), 0, perturbation.n_noise, self._n_channels), dtype=np.float32)
+        self._noise = np.empty((len(draws), 0, perturbation.noise_places, self._n_channels), dtype=np.float32)
         self._noise_start = 0
         self._make_room()
 
     def _make_room(self) -> None:
         """Make the buffers: what each source reads, and where what each place shows stands among it."""
         if not self._is_plain:
-            n_sources = self._n_sources + self.perturbation.n_noise
+            n_sources = self._n_sources + self.perturbation.noise_places
             n_features = self.perturbation.n_features(self._n_sources)
             # In memory channel and feature come first, as they do in the networks.
             self._values = np.empty((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
@@ -268,13 +333,16 @@ class PerturbedRun(TaskRun):
         own, noise = self._values[:, : self._n_sources], self._values[:, self._n_sources :]
         self.plain.observe(own.transpose(2, 1, 0, 3))
         self._faults.apply(own, self._step)
-        if self.perturbation.n_noise:
+        if self.perturbation.noise_places:
             noise[...] = self._next_noise().transpose(3, 2, 0, 1)
             if self.perturbation.noise_kind == "copy":
                 noise += own[:, np.arange(noise.shape[1]) % self._n_sources]
-        if self.perturbation.reorders_at(self._step):
-            orders = np.stack([draws.order(self._step) for draws in self._draws])
-            self._show(np.moveaxis(orders[self._positions], -1, 0))
+            if self._absent.any():
+                noise[:, np.moveaxis(self._absent[self._positions], -1, 0)] = 0
+        due = np.flatnonzero(self._step % self._every == 0)
+        if len(due):
+            self._orders[due] = [self._draws[number].order(self._step) for number in due]
+            self._show(np.moveaxis(self._orders[self._positions], -1, 0))
         self._heard = self._step
 
     def _show(self, sources: np.ndarray) -> None:
@@ -295,7 +363,7 @@ class PerturbedRun(TaskRun):
         """Return this step's noise (candidate, episode, noise input, channel), drawing ahead a block at a time."""
         at = self._step - self._noise_start
         if at >= self._noise.shape[1]:
-            drawn = len(self._draws) * self.perturbation.n_noise * self._n_channels
+            drawn = len(self._draws) * self.perturbation.noise_places * self._n_channels
             n_steps = max(1, min(100, _NOISE_BLOCK // drawn))
             white = np.stack([draws.noise(n_steps) for draws in self._draws])
             before = self._noise[:, -1] if self._noise.shape[1] else None
@@ -307,6 +375,11 @@ class PerturbedRun(TaskRun):
         """Move the task's own episodes one step on."""
         if not self._is_plain:
             self._hear()  # the streams of draws go on though nobody may have looked
+        if self.perturbation.pushes:
+            since = self._step - self._push_at
+            pushed = np.where((since >= 0) & (since < self.perturbation.push_steps), self._push, 0)
+            if pushed.any():
+                actions = actions + pushed[self._positions][:, None].astype(np.float32)
         self._step += 1
         return self.plain.step(actions, alive)
 

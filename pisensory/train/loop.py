@@ -219,7 +219,7 @@ class Evolution(Learner):
         self.env_steps += steps
         self.max_overall = max([self.max_overall, *finite])
         mean = self.params
-        held_out = None
+        held_out: dict[str, Any] = {"held_out": None}
         if self.done % self.settings.eval_every == 0:
             held_out = score_held_out(self.policy, mean, self.task, self.settings.n_eval_episodes, self.executor)
         self.done += 1
@@ -227,7 +227,7 @@ class Evolution(Learner):
             "mean": float(finite.mean()) if finite.size else None,
             "max": float(finite.max()) if finite.size else None,
             "max_overall": _finite(self.max_overall),
-            "held_out": held_out,
+            **held_out,
             "sigma": self.optimizer.sigma,
             "param_mean": float(mean.mean()),
             "param_std": float(mean.std()),

@@ -169,7 +169,8 @@ class Film:
             self._write(draw, (x + chip + self._px(9), middle), self._names[source], text, _INK, "lm")
         steps = np.arange(max(0, step + 1 - _WINDOW), step + 1)
         places = size[0] * (1 - (step - steps) / _WINDOW)
-        shuffles = [place for at, place in zip(steps, places) if at and self.task.perturbation.reorders_at(int(at))]
+        heard = episode.sources[..., 0]
+        shuffles = [place for at, place in zip(steps, places) if at and not np.array_equal(heard[at], heard[at - 1])]
         canvas.paste(self._draw_traces(size, episode, steps, places, shuffles), (left, top))
         for place in shuffles:
             if place > self._px(140):
@@ -276,7 +277,7 @@ def swatches() -> np.ndarray:
 
 def _label_sources(task: Task) -> tuple[list[str], list[tuple[int, int, int]]]:
     """Return names and colours of what a place may hear: the task's inputs, then the noise."""
-    names, n_noise = list(task.senses.names), task.perturbation.n_noise
+    names, n_noise = list(task.senses.names), task.perturbation.noise_places
     colors = [_SOURCES[number % len(_SOURCES)] for number in range(len(names))]
     return names + [f"noise {number + 1}" for number in range(n_noise)], colors + n_noise * [_NOISE]
 
@@ -302,12 +303,16 @@ def _describe(task: Task) -> str:
     """Say in a few words what the task is, and what is done to its inputs."""
     done, every = task.perturbation, task.perturbation.reshuffle_every
     parts = [f"each input {'twice' if done.n_copies == 2 else f'{done.n_copies} times'}"] * (done.n_copies > 1)
-    parts += [f"{done.n_noise} noise input{'s' * (done.n_noise > 1)}"] * (done.n_noise > 0)
+    parts += [f"{_span(done.n_noise)} noise input{'s' * (done.noise_places > 1)}"] * (done.noise_places > 0)
     if every is not None:
-        parts.append(f"inputs shuffled every {every} steps")
+        parts.append(f"inputs shuffled every {_span(every)} steps")
     elif done.shuffle:
         parts.append("inputs shuffled")
     return ", ".join([task.label, *(parts or ["inputs in order"])])
+
+
+def _span(number: int | tuple[int, int]) -> str:
+    return " to ".join(map(str, number)) if isinstance(number, tuple) else str(number)
 
 
 def _cut(name: str) -> str:

@@ -1,0 +1,159 @@
+"""What a policy survives: a push, and inputs that are rearranged, joined by others or lost while it balances.
+
+The network goes on from what it remembers, as on the page; an input that joins begins with nothing remembered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..executors import rollout
+from ..parameters import check_params
+from ..policies import Policy
+from ..rollout import check_fit
+from ..tasks import Task
+from ..tasks.base import Seed, check_seed
+
+AT, AFTER, LONG = 500, 500, 10_000  # steps: when it happens, how long there is to get over it, and of a long episode
+_UPRIGHT, _FOR = 0.8, 50  # the least reward of a step, and for how many steps, at the end, it must be earned
+_PUSH_STEPS, _LOST_STEPS, _NOISE = 20, 100, 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happens to an agent at step AT, or has from the start.
+
+    Attributes:
+        label: what people call it.
+        push: what is added to the actions for _PUSH_STEPS steps.
+        shuffles: whether the inputs get a new order.
+        noise: inputs of noise that join.
+        copies: whether every input joins once more; the gain is halved then.
+        lost: whether the first of the task's inputs reads 0 for _LOST_STEPS steps.
+        at: the step.
+    """
+
+    label: str
+    push: float = 0.0
+    shuffles: bool = False
+    noise: int = 0
+    copies: bool = False
+    lost: bool = False
+    at: int = AT
+
+
+EVENTS = (
+    Event("nothing"),
+    Event(f"a push of the cart, 10 N for {_PUSH_STEPS} steps", push=1.0),
+    Event("a shuffle of the inputs", shuffles=True),
+    Event("1 noise input from the start", noise=1, at=0),
+    Event("5 noise inputs from the start", noise=5, at=0),
+    Event("1 noise input is added", noise=1),
+    Event("5 noise inputs are added", noise=5),
+    Event("each input twice from the start, gain one half", copies=True, at=0),
+    Event("each input is doubled, gain one half", copies=True),
+    Event(f"x is unplugged, and plugged back after {_LOST_STEPS} steps", lost=True),
+)
+
+
+def survive(
+    policy: Policy, params: object, task: Task, event: Event, n_episodes: int = 100, seed: Seed = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Live through episodes in which something happens.
+
+    Args:
+        policy: the network; one for any number of inputs, where inputs join or change places.
+        params: its vector (parameter,).
+        task: a cart-pole, whose reward says whether the pole is upright; its inputs are shuffled at first.
+        event: what happens.
+        n_episodes: how many.
+        seed: of the episodes.
+
+    Returns:
+        Whether each episode (episode,) was upright before, and AFTER steps after: alive, and with at least 0.8 of the
+        largest reward in each of the last 50 steps.
+
+    Raises:
+        InputError: for a policy that does not fit the task, or takes a fixed number of inputs.
+    """
+    plain = task.plain
+    check_fit(policy, plain)
+    if policy.n_features is not None:
+        raise InputError("only a policy for any number of inputs can be given others: use an invariant policy")
+    parts = check_seed(seed)
+    run, generator = plain.start(parts, np.arange(n_episodes)[None]), np.random.default_rng((*parts, 1))
+    inputs = _Inputs(policy, generator, len(plain.senses.names), n_episodes)
+    alive, earned = np.ones((1, n_episodes), bool), []
+    values = np.empty((1, len(plain.senses.names), plain.n_channels, n_episodes), np.float32)
+    for number in range(AT + AFTER):
+        if number == event.at:
+            inputs.change(event)
+        run.observe(values)
+        if event.lost and event.at <= number < event.at + _LOST_STEPS:
+            values[:, 0] = 0
+        actions = inputs.act(params, values[0])
+        pushed = event.push if event.at <= number < event.at + _PUSH_STEPS else 0.0
+        rewards, over = run.step(actions[None] + np.float32(pushed), alive)
+        alive &= ~over
+        earned.append(np.where(alive[0], rewards[0], 0.0))
+    upright = np.array(earned) >= _UPRIGHT
+    before, after = (np.asarray(part.all(axis=0)) for part in (upright[AT - _FOR : AT], upright[-_FOR:]))
+    return before, after
+
+
+class _Inputs:
+    """What a network hears at each place (place, episode), and what it remembers of it."""
+
+    def __init__(self, policy: Policy, generator: np.random.Generator, n_sources: int, n_episodes: int) -> None:
+        self._policy, self._generator, self._n_sources = policy, generator, n_sources
+        self._sources = generator.permuted(np.repeat(np.arange(n_sources)[:, None], n_episodes, axis=1), axis=0)
+        self._actions = np.zeros((1, policy.n_actions, n_episodes), np.float32)
+        self._state: Any = None
+
+    def change(self, event: Event) -> None:
+        """Have something happen."""
+        n_episodes = self._sources.shape[1]
+        if event.shuffles:
+            self._sources = self._generator.permuted(self._sources, axis=0)
+        if event.copies:
+            self._join(self._sources)
+            self._policy = dataclasses.replace(self._policy, gain=0.5 * self._policy.config["gain"])  # type: ignore
+        if event.noise:
+            self._join(np.repeat(self._n_sources + np.arange(event.noise)[:, None], n_episodes, axis=1))
+
+    def _join(self, sources: np.ndarray) -> None:
+        self._sources = np.concatenate([self._sources, sources])
+        if self._state is not None:
+            self._state = tuple(
+                np.concatenate([part, np.zeros((len(sources), *part.shape[1:]), part.dtype)]) for part in self._state
+            )
+
+    def act(self, params: object, values: np.ndarray) -> np.ndarray:
+        """Return actions (action, episode) for what the task shows (feature, channel, episode)."""
+        n_noise = max(0, int(self._sources.max()) + 1 - self._n_sources)
+        noise = self._generator.standard_normal((n_noise, *values.shape[1:]), dtype=np.float32)
+        heard = np.take_along_axis(np.concatenate([values, _NOISE * noise]), self._sources[:, None], axis=0)
+        unrolled = self._policy.unroll(params, heard[None], self._actions, self._state)
+        self._state, self._actions = unrolled.state, unrolled.actions
+        return self._actions[0]
+
+
+def survival(policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed) -> list[dict[str, Any]]:
+    """Return what happens, of how many episodes that were upright before, and how many were upright after.
+
+    Of episodes of LONG steps, all count as before, and those that do not end earlier as after.
+    """
+    rows = []
+    for event in EVENTS:
+        before, after = survive(policy, params, task, event, n_episodes, seed)
+        rows.append({"label": event.label, "before": int(before.sum()), "after": int((before & after).sum())})
+    long = dataclasses.replace(task.plain, max_steps=LONG)  # type: ignore[type-var]
+    lengths = rollout(policy, [check_params(params, policy.n_params)], long, n_episodes, seed).lengths
+    rows.append(
+        {"label": f"{LONG:,} steps without a fall", "before": n_episodes, "after": int((lengths == LONG).sum())}
+    )
+    return rows
