@@ -187,7 +187,7 @@ function drawWires(canvas, inputs, placeOf, theme) {
     context.setLineDash(cut ? [2, 7] : []);
     context.beginPath();
     context.moveTo(from, top);
-    context.bezierCurveTo(from, middle + 0.6 * rem, to, middle - 0.6 * rem, to, bottom);
+    context.bezierCurveTo(from, middle, to, middle, to, bottom);
     context.stroke();
     context.setLineDash([]);
     disc(context, from, top, Math.min(5, 0.3 * gap), theme[look.colour]);

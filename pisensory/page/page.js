@@ -218,7 +218,7 @@ function showPlaces() {
   const { order, unplugged } = run.inputs;
   const heard = run.contenders[view.watched].network.capacity;
   const list = $("places");
-  $("traces").parentElement.classList.toggle("many", order.length > 9);
+  document.querySelector(".rows").classList.toggle("many", order.length > 9);
   while (list.children.length > order.length) list.lastChild.remove();
   while (list.children.length < order.length) list.append(makePlace(list.children.length));
   order.forEach((source, place) => {
@@ -264,9 +264,8 @@ function draw() {
 
 // Where the rows of the places are.
 function measureRows() {
-  const row = $("places").firstElementChild, box = $("traces").parentElement, trace = row.children[3];
+  const row = $("places").firstElementChild, box = document.querySelector(".rows"), trace = row.children[3];
   const left = trace.offsetLeft - row.offsetLeft;
-  $("traces").style.marginBottom = `-${box.clientHeight}px`; // the rows begin where it begins
   return {
     visible: box.clientHeight, scrolled: box.scrollTop, height: row.getBoundingClientRect().height,
     left: left + 4, right: left + trace.offsetWidth - 6,
@@ -408,10 +407,11 @@ function showScenarios() {
 
 function makeScenario(scenario, claim) {
   const item = document.createElement("li");
-  item.innerHTML = '<button type="button" class="play"></button><p></p><div class="claim"></div>'
-    + '<button type="button" class="check-it">Count it here</button>';
-  const [button, text, counts, check] = item.children;
+  item.innerHTML = '<div><button type="button" class="play"></button>'
+    + '<button type="button" class="check-it">Count it here</button></div><p></p><div class="claim"></div>';
+  const [buttons, text, counts] = item.children, [button, check] = buttons.children;
   put(button, scenario.title);
+  describeTo(check, `Count it here: ${scenario.title}`);
   put(text, scenario.text);
   if (claim) showCounts(counts, scenario.asks, claim.tries, claim.recoveries);
   button.addEventListener("click", () => playScenario(scenario));
@@ -619,7 +619,7 @@ function listenToWindow() {
   };
   new ResizeObserver(anew).observe(document.body);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
-  $("traces").parentElement.addEventListener("scroll", () => draw());
+  document.querySelector(".rows").addEventListener("scroll", () => draw());
   const watcher = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) view.away[isIntersecting ? "delete" : "add"](target);
     view.wires.stale = true;
