@@ -159,7 +159,7 @@ def _scenarios() -> list[dict[str, Any]]:
 
 
 def _claims(models: Mapping[str, tuple[Policy, object]]) -> dict[str, Any] | None:
-    """Return what the scenarios were measured to come to, or None unless both agents they were measured with are here."""
+    """Return what the scenarios were measured to come to, or None unless both agents of it are here."""
     claims = json.loads(_read("claims.json"))
     here = [fingerprint(policy, params) for policy, params in models.values()]
     if not set(claims["fingerprints"]) <= set(here):

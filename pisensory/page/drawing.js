@@ -177,7 +177,8 @@ function drawWires(canvas, inputs, placeOf, theme) {
   const { rem } = theme, n = inputs.order.length;
   const span = Math.min(width - 1.5 * rem, n * 8 * rem), gap = span / n;
   const at = (position) => (width - span) / 2 + (position + 0.5) * gap;
-  const top = 1.85 * rem, bottom = height - 1.15 * rem, middle = (top + bottom) / 2;
+  const top = 1.85 * rem, bottom = height - 1.15 * rem; // of the wires, whose ends are straight
+  const bend = top + 0.25 * rem, end = bottom - rem, middle = (bend + end) / 2;
   const sources = [...inputs.order].sort((one, other) => one - other);
   sources.forEach((source, position) => {
     const look = describe(source), cut = inputs.unplugged.has(source);
@@ -187,7 +188,9 @@ function drawWires(canvas, inputs, placeOf, theme) {
     context.setLineDash(cut ? [2, 7] : []);
     context.beginPath();
     context.moveTo(from, top);
-    context.bezierCurveTo(from, middle, to, middle, to, bottom);
+    context.lineTo(from, bend);
+    context.bezierCurveTo(from, middle, to, middle, to, end);
+    context.lineTo(to, bottom);
     context.stroke();
     context.setLineDash([]);
     disc(context, from, top, Math.min(5, 0.3 * gap), theme[look.colour]);

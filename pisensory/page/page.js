@@ -469,13 +469,13 @@ function address() {
 
 // Write the address, now or as soon as the browser takes it well.
 function writeAddress() {
+  clearTimeout(view.writing);
   const pause = view.written + ADDRESS_PAUSE - performance.now();
   if (pause > 0) {
-    view.writing ??= setTimeout(writeAddress, pause);
+    view.writing = setTimeout(writeAddress, pause);
     return;
   }
-  clearTimeout(view.writing);
-  Object.assign(view, { written: performance.now(), writing: null });
+  view.written = performance.now();
   const { text, complete } = address();
   history.replaceState(null, "", text);
   put($("share"), complete ? "Copy link" : "Too long for a link");

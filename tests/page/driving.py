@@ -19,6 +19,16 @@ FLAGS = (
 ALONE = "#rival=&skip=0"  # one agent, from its first step
 
 
+# In scripts: a copy of what is drawn on a canvas, from which pixels may be read.
+COPY = """const copy = (name) => {
+  const canvas = document.querySelector(name), twin = document.createElement("canvas");
+  [twin.width, twin.height] = [canvas.width, canvas.height];
+  const context = twin.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  return { context, width: twin.width, height: twin.height };
+};"""
+
+
 def random_models(seed=0):
     """An invariant, an mlp and a linear policy with random weights."""
     generator = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The page as a file: what is in it, the command that writes it, and that the docs' page is no older than its sources."""
+"""The page as a file: what is in it, the command that writes it, and that the docs' page is up to date."""
 
 import base64
 import json
@@ -13,6 +13,7 @@ from pisensory import page
 from pisensory.cli import main
 from pisensory.cli.options import Model
 from pisensory.tasks import cartpole
+
 
 def page_data(text):
     """What the page was given, as the browser reads it."""

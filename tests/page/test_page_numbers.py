@@ -153,5 +153,3 @@ def test_the_invariant_agent_holds_the_pole_again_after_a_shuffle(show, referenc
         })"""
     )
     assert sum(held) >= 18
-
-

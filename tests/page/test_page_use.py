@@ -334,3 +334,78 @@ def test_a_plain_network_hears_the_places_it_knows_and_no_others(show):
     seen = observation(tab)
     action = tab.evaluate("pisensory.run.contenders[0].action")
     assert action == pytest.approx(np.tanh(np.dot(seen[:7], weights[:7]) + 0.05), abs=1e-6)
+
+
+# ---- What it leaves alone
+
+
+def test_a_seed_that_is_being_typed_stays_as_it_is(show):
+    tab = show(address=ALONE + "&every=10")
+    tab.select_option("#speed", "4")
+    tab.click("#play")
+    tab.locator("#seed").fill("1234")
+    moved = order(tab)
+    wait(tab, f"JSON.stringify(pisensory.run.inputs.order) !== JSON.stringify({moved})")
+    tab.evaluate("document.querySelector('#shuffle').click()")
+    assert tab.locator("#seed").input_value() == "1234"
+    assert tab.evaluate("pisensory.run.settings.seed") == 1
+    tab.keyboard.press("Enter")
+    wait(tab, "pisensory.run.settings.seed === 1234")
+
+
+def test_a_seed_that_is_none_is_refused_in_words(show):
+    tab = show()
+    for wrong in ("-3", "1.5", "99999999999"):
+        tab.locator("#seed").fill(wrong)
+        tab.keyboard.press("Enter")
+        assert tab.locator("#status").inner_text() == "A seed is a whole number from 0 to 4294967295."
+        assert tab.locator("#seed").input_value() == "1"
+
+
+def test_menus_and_buttons_stay_the_same_things_while_it_reshuffles(show):
+    tab = show(address="#rival=1&every=5&skip=0")
+    tab.locator("#places button").nth(2).focus()
+    things = "document.querySelectorAll('select, option, button, figure, canvas, input, output, li')"
+    tab.evaluate(f"for (const each of {things}) each.mark = true")
+    steps(tab, 40)
+    tab.evaluate("pisensory.restart()")
+    assert tab.evaluate(f"[...{things}].filter((each) => !each.mark).length") == 0
+    assert tab.evaluate("document.activeElement === document.querySelectorAll('#places button')[2]")
+
+
+def test_nothing_is_read_aloud_that_did_not_change(show):
+    tab = show(address="#rival=1&every=10&skip=0")
+    tab.evaluate(
+        """() => {
+          window.written = [];
+          const live = document.querySelectorAll("[role=status], [aria-live], output");
+          const watcher = new MutationObserver((all) => window.written.push(...all.map((each) => each.target.id)));
+          for (const each of live) watcher.observe(each, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    tab.click("#play")
+    wait(tab, "pisensory.run.steps > 60")
+    tab.click("#play")
+    assert tab.evaluate("window.written") == []
+
+
+def test_play_and_shuffle_go_on_when_the_agent_beside_it_changes(show):
+    tab = show(address="#rival=1&skip=0")
+    steps(tab, 10)
+    tab.select_option("#rival", label="linear")
+    assert tab.locator("figcaption b").all_inner_texts() == ["Invariant", "Linear"]
+    tab.select_option("#model", label="linear")
+    assert tab.locator("figure:visible").count() == 1
+    tab.select_option("#rival", label="mlp")
+    tab.click("#shuffle")
+    steps(tab, 5)
+    assert tab.locator("#tally b").all_inner_texts() == ["linear 0 of 1", "plain 0 of 1"]
+
+
+def test_two_of_one_kind_are_told_apart_by_their_names(show):
+    models = {f"{word} invariant": random_models(seed)["invariant"] for seed, word in enumerate(("first", "second"))}
+    tab = show(models, "")
+    assert tab.locator("figcaption b").all_inner_texts() == list(models)
+    assert tab.locator("#watched option").all_inner_texts() == list(models)
+    tab.click("#shuffle")
+    assert tab.locator("#tally b").all_inner_texts() == [f"{name} 0 of 1" for name in models]
