@@ -176,6 +176,7 @@ function drawWires(canvas, inputs, placeOf, theme) {
   const { context, width, height } = begin(canvas, theme);
   const { rem } = theme, n = inputs.order.length;
   const span = Math.min(width - 1.5 * rem, n * 8 * rem), gap = span / n;
+  if (gap <= 0) return; // not laid out yet
   const at = (position) => (width - span) / 2 + (position + 0.5) * gap;
   const top = 1.85 * rem, bottom = height - 1.15 * rem; // of the wires, whose ends are straight
   const bend = top + 0.25 * rem, end = bottom - rem, middle = (bend + end) / 2;

@@ -7,7 +7,9 @@ const PULL_STEP = 2; // N; finer changes of a pull are not worth a record
 const LONGEST_ADDRESS = 8000; // characters; programs that pass links on cut longer ones off
 const ADDRESS_PAUSE = 400; // ms; browsers refuse to change the address much more often
 const LONGEST_SKIP = 2000; // steps
-const FRAME_BUDGET = 12; // ms of steps a frame; a machine too slow for the speed falls behind instead of freezing
+// How long steps may take before something is drawn: ms, and where frames are slow anyway a share of one. A machine too
+// slow for the speed falls behind instead of freezing.
+const FRAME_BUDGET = 12, FRAME_SHARE = 0.5;
 const STARTS = 100; // from which a claim is measured
 const $ = (id) => document.getElementById(id);
 
@@ -21,7 +23,7 @@ for (const model of page.models) {
 $("layout").hidden = false;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const view = {
-  playing: false, speed: 1, watched: 0, theme: readTheme(), last: 0, debt: 0, dragging: null, spoken: 0,
+  playing: false, speed: 1, watched: 0, theme: readTheme(), last: 0, debt: 0, frames: 0, dragging: null, spoken: 0,
   wires: { order: [], from: new Map(), since: -CROSSING, stale: true },
   away: new Set(), // canvases that are not on screen
   written: -ADDRESS_PAUSE, writing: null,
@@ -93,15 +95,16 @@ function play(playing) {
 
 function frame(now) {
   if (!view.playing) return;
-  view.debt += (Math.min(250, Math.max(0, now - view.last)) * view.speed * STEPS_A_SECOND) / 1000;
+  const passed = Math.min(250, Math.max(0, now - view.last));
+  view.debt += (passed * view.speed * STEPS_A_SECOND) / 1000;
   view.last = now;
-  const started = performance.now();
+  const until = performance.now() + Math.max(FRAME_BUDGET, FRAME_SHARE * passed);
   while (view.debt >= 1) {
     step();
     view.debt -= 1;
-    if (performance.now() - started > FRAME_BUDGET) view.debt = Math.min(view.debt, 1);
+    if (performance.now() > until) view.debt = Math.min(view.debt, 1);
   }
-  draw();
+  draw(view.frames++ % 2);
   if (view.playing) requestAnimationFrame(frame);
 }
 
@@ -243,8 +246,8 @@ function makePlace(place) {
   return row;
 }
 
-// Draw what is on screen.
-function draw() {
+// Draw what is on screen; of the two pictures of what goes on inside only one, if so told.
+function draw(inside = null) {
   const { theme, away } = view, watched = run.contenders[view.watched];
   drawCrossing();
   run.contenders.forEach((contender, i) => {
@@ -253,8 +256,8 @@ function draw() {
     showScores(cards[i], contender);
   });
   showTally();
-  if (!away.has($("traces"))) drawTraces($("traces"), watched, run.marks, measureRows(), theme);
-  if (!away.has($("mind"))) drawMind($("mind"), watched, run.inputs, theme);
+  if (inside !== 0 && !away.has($("traces"))) drawTraces($("traces"), watched, run.marks, measureRows(), theme);
+  if (inside !== 1 && !away.has($("mind"))) drawMind($("mind"), watched, run.inputs, theme);
   const now = performance.now();
   if (!view.playing || now - view.spoken > 2000) {
     view.spoken = now;
@@ -408,7 +411,7 @@ function showScenarios() {
 function makeScenario(scenario, claim) {
   const item = document.createElement("li");
   item.innerHTML = '<div><button type="button" class="play"></button>'
-    + '<button type="button" class="check-it">Count it here</button></div><p></p><div class="claim"></div>';
+    + '<button type="button" class="check-it">Count it</button></div><p></p><div class="claim"></div>';
   const [buttons, text, counts] = item.children, [button, check] = buttons.children;
   put(button, scenario.title);
   describeTo(check, `Count it here: ${scenario.title}`);
