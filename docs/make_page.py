@@ -26,7 +26,7 @@ from pisensory.page import fingerprint, write_page
 DOCS = Path(__file__).parent
 CLAIMS = DOCS.parent / "pisensory" / "page" / "claims.json"
 STARTS = 100
-STEPS_BEFORE, STEPS_AFTER = 60, 260  # of the picture: a shuffle, and what comes of it
+MOST_STEPS = 800  # of the picture's run, which ends soon after the first agent is upright again
 
 
 def main(names: list[str]) -> None:
@@ -38,7 +38,7 @@ def main(names: list[str]) -> None:
     with sync_playwright() as driver:
         executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        size = {"width": 1280, "height": 1060}
+        size = {"width": 1280, "height": 800}
         tab = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
         claims = {
             "models": names,
@@ -87,9 +87,15 @@ def take_picture(tab: Page, picture: Path) -> None:
     tab.goto((DOCS / "play.html").resolve().as_uri())
     tab.click("#scenarios .play")
     tab.click("#play")
-    go = "steps => pisensory.run.runUntil(pisensory.run.settings.skip + steps)"
-    tab.evaluate(go, STEPS_BEFORE + STEPS_AFTER)
-    tab.evaluate("pisensory.step()")
+    tab.evaluate(
+        """most => {
+          const { run } = pisensory;
+          while (run.steps < most && !run.contenders[0].recoveries.length) run.step();
+          run.runUntil(run.steps + 30);
+          pisensory.step();
+        }""",
+        MOST_STEPS,
+    )
     tab.evaluate("scrollTo(0, 0)")
     tab.wait_for_timeout(200)
     tab.screenshot(path=picture)

@@ -576,9 +576,10 @@ function listen(canvas, number) {
 }
 
 function changeSeed(control) {
-  const [settings] = readAddress(`seed=${control.value}`);
-  restart(settings); // which shows the seed it has
-  if (settings.seed === undefined) say("A seed is a whole number from 0 to 4294967295.");
+  const [{ seed }] = readAddress(`seed=${control.value}`);
+  if (seed !== undefined) return restart({ seed });
+  control.value = run.settings.seed;
+  say("A seed is a whole number from 0 to 4294967295.");
 }
 
 function listenToControls() {

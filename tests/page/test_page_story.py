@@ -27,6 +27,11 @@ def follow(tab, count):
     return (cosine > np.cos(np.radians(12))) & (over == 0), np.diff(over, axis=0, prepend=over[:1]) > 0
 
 
+def begin_first_scenario(tab):
+    """Click on the first scenario, and on Pause before it goes on."""
+    tab.evaluate("['#scenarios .play', '#play'].forEach((name) => document.querySelector(name).click())")
+
+
 def first_hold(up, left):
     """Steps before the first of 150 on end with the pole up, before it left the track; None if there are none."""
     end = int(np.argmax(left)) if left.any() else len(up)
@@ -173,8 +178,7 @@ def test_what_a_pole_does_is_said_in_the_right_words(show):
 def test_upright_again_after_so_many_steps_is_counted_right(show):
     tab = show(shipped_models(), "")
     shown = scenario(tab, "shuffle")
-    tab.locator("#scenarios .play").first.click()
-    tab.click("#play")
+    begin_first_scenario(tab)
     at = shown["script"][0][0]
     follow(tab, at - tab.evaluate("pisensory.run.steps"))
     up, left = follow(tab, shown["until"] - at)
@@ -190,8 +194,7 @@ def test_upright_again_after_so_many_steps_is_counted_right(show):
 
 def test_recovery_is_said_when_it_happens(show):
     tab = show(shipped_models(), "")
-    tab.locator("#scenarios .play").first.click()
-    tab.click("#play")
+    begin_first_scenario(tab)
     until = "while (pisensory.run.contenders[0].recoveries.length === 0) pisensory.step()"
     tab.evaluate(until)
     again = tab.evaluate("pisensory.run.contenders[0].again")

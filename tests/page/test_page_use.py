@@ -355,11 +355,12 @@ def test_a_seed_that_is_being_typed_stays_as_it_is(show):
 
 def test_a_seed_that_is_none_is_refused_in_words(show):
     tab = show()
+    steps(tab, 3)
     for wrong in ("-3", "1.5", "99999999999"):
         tab.locator("#seed").fill(wrong)
         tab.keyboard.press("Enter")
         assert tab.locator("#status").inner_text() == "A seed is a whole number from 0 to 4294967295."
-        assert tab.locator("#seed").input_value() == "1"
+        assert tab.locator("#seed").input_value() == "1" and tab.evaluate("pisensory.run.steps") == 3
 
 
 def test_menus_and_buttons_stay_the_same_things_while_it_reshuffles(show):
