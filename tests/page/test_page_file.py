@@ -133,14 +133,11 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(files, capsys, argume
 
 
 def test_a_model_of_another_task_is_refused_whatever_its_size(files, monkeypatch, capsys):
-    class Elsewhere(ps.Task):
-        kind = "elsewhere"
-        n_features, start = 5, None
-
     policy, params = random_models()["mlp"]
-    monkeypatch.setattr("pisensory.cli.page.load_model", lambda options: Model(policy, params, Elsewhere()))
+    model = Model(policy, params, ps.GymTask("Pendulum-v1"))
+    monkeypatch.setattr("pisensory.cli.page.load_model", lambda path, **options: model)
     assert main(["page", "there.npz", "-o", str(files / "page.html")]) == 2
-    assert "there.npz was trained on a task of kind 'elsewhere'" in capsys.readouterr().err
+    assert "there.npz was trained on a task of kind 'gym'" in capsys.readouterr().err
 
 
 # ---- The page of the docs

@@ -29,14 +29,14 @@ _DRIVE = """({ number, version, state, noise, observations }) => {
 @pytest.fixture
 def double_precision(monkeypatch):
     """The package's own network code, run in double precision on the weights it folds."""
-    as_weights, make_block = layers.as_weights, layers.make_block
+    as_weights = layers.as_weights
 
     def weighted_sum(attention, values, gain, scratch, out):
         products = attention.planes.reshape(len(attention.planes), *values.shape) * values
         out[...] = gain * products.sum(axis=1)
 
-    monkeypatch.setattr(layers, "as_weights", lambda array: as_weights(array).astype(np.float64))
-    monkeypatch.setattr(layers, "make_block", lambda *sizes: make_block(*sizes, dtype=np.float64))
+    # The network's arrays are of the type of its weights.
+    monkeypatch.setattr(layers, "as_weights", lambda array, dtype=None: as_weights(array).astype(np.float64))
     monkeypatch.setattr(layers, "exact_weighted_sum", weighted_sum)
 
 
