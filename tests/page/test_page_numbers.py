@@ -5,7 +5,6 @@ import pytest
 from driving import random_models
 
 import pisensory as ps
-from pisensory import layers
 from pisensory.tasks import cartpole
 
 _DRIVE = """({ number, version, state, noise, observations }) => {
@@ -26,29 +25,16 @@ _DRIVE = """({ number, version, state, noise, observations }) => {
 }"""
 
 
-@pytest.fixture
-def double_precision(monkeypatch):
-    """The package's own network code, run in double precision on the weights it folds."""
-    as_weights = layers.as_weights
-
-    def weighted_sum(attention, values, gain, scratch, out):
-        products = attention.planes.reshape(len(attention.planes), *values.shape) * values
-        out[...] = gain * products.sum(axis=1)
-
-    # The network's arrays are of the type of its weights.
-    monkeypatch.setattr(layers, "as_weights", lambda array, dtype=None: as_weights(array).astype(np.float64))
-    monkeypatch.setattr(layers, "exact_weighted_sum", weighted_sum)
-
-
-def python_run(policy, params, version, state, noise):
+def python_run(policy, params, version, state, noise, dtype):
     """Actions (step,) and states (step, state variable) of the package from `state`, past the end of the track."""
-    network = policy.start(policy.prepare(params[None]), 5 + noise.shape[1], 1)
+    weights = policy.prepare(params[None])  # folded and rounded, as the page gets them
+    network = policy.start([array.astype(dtype) for array in weights], 5 + noise.shape[1], 1)
     world = cartpole.CartPoleRun(version, np.array(state, dtype=np.float64).reshape(4, 1, 1))
-    sources = np.empty((1, 5, 1))
+    sources = np.empty((1, 5, 1, 1))
     actions, passed = [], []
     for row in noise:
-        world.observe(sources[:, :, None])
-        network.observations[0, :, 0, 0] = np.concatenate([sources[0, :, 0], row])
+        world.observe(sources)
+        network.observations[0, :, 0, 0] = np.concatenate([sources[0, :, 0, 0], row])
         network.step()
         world.step(network.actions, np.ones((1, 1), dtype=bool))
         actions.append(float(network.actions[0, 0, 0]))
@@ -56,22 +42,22 @@ def python_run(policy, params, version, state, noise):
     return np.array(actions), np.array(passed)
 
 
-def assert_same_run(tab, models, name, version, seed, n_noise):
-    """200 steps from the same start, in the page and in the package at the page's precision."""
+def assert_same_run(tab, models, name, version, seed, n_noise, dtype=np.float64):
+    """200 steps from the same start, in the page and in the package, at the page's precision unless told otherwise."""
     generator = np.random.default_rng(seed)
     state = cartpole.initial_state(version, generator)
     noise = 0.1 * generator.standard_normal((200, n_noise))
     number = list(models).index(name)
     given = {"number": number, "version": version, "state": state.tolist(), "noise": noise.tolist()}
     found = tab.evaluate(_DRIVE, given)
-    actions, passed = python_run(*models[name], version, state, noise)
+    actions, passed = python_run(*models[name], version, state, noise, dtype)
     np.testing.assert_allclose(found["actions"], actions, rtol=0, atol=1e-6)
     np.testing.assert_allclose(found["states"], passed, rtol=0, atol=1e-5)
     assert np.ptp(actions) > 0.01
 
 
 @pytest.mark.parametrize("name, n_noise", [("invariant", 0), ("invariant", 10), ("mlp", 0), ("linear", 0)])
-def test_random_networks_and_physics_agree_with_the_package(show, double_precision, name, n_noise):
+def test_random_networks_and_physics_agree_with_the_package(show, name, n_noise):
     models = random_models()
     tab = show(models)
     for version in cartpole.VERSIONS:
@@ -91,7 +77,7 @@ def test_random_networks_and_physics_agree_with_the_package(show, double_precisi
         ("linear", 0, "v1", range(6)),
     ],
 )
-def test_published_networks_agree_with_the_package(show, reference, double_precision, name, n_noise, version, seeds):
+def test_published_networks_agree_with_the_package(show, reference, name, n_noise, version, seeds):
     models = published_models(reference)
     tab = show(models)
     for seed in seeds:
@@ -103,7 +89,7 @@ def test_plain_networks_agree_even_with_single_precision(show, reference, name):
     models = published_models(reference)
     tab = show(models)
     for seed in (0, 3, 4):
-        assert_same_run(tab, models, name, "v1", seed, 0)
+        assert_same_run(tab, models, name, "v1", seed, 0, np.float32)
 
 
 def published_models(reference):

@@ -118,14 +118,18 @@ def test_wires_cross_over_in_half_a_second_unless_less_motion_is_wanted(show):
     moving = show(shipped_models(), "", reduced_motion="no-preference")
     moving.click("#play")
     before = moving.evaluate(look)
-    # Two frames after the click, and long after it.
-    early = moving.evaluate(
-        f"""async () => {{
-          document.querySelector("#shuffle").click();
-          for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
-          return {look};
-        }}"""
-    )
+    # Some frames after the click, and long after it; on a busy machine few frames may take as long as all of it.
+    for frames in (3, 3, 2, 2, 1):
+        early, passed = moving.evaluate(
+            f"""async frames => {{
+              document.querySelector("#shuffle").click();
+              for (let i = 0; i < frames; i++) await new Promise(requestAnimationFrame);
+              return [{look}, performance.now() - pisensory.view.wires.since];
+            }}""",
+            frames,
+        )
+        if passed < 450:
+            break
     moving.wait_for_timeout(800)
     late = moving.evaluate(look)
     assert len({before, early, late}) == 3
