@@ -63,7 +63,7 @@ def test_command_lists_them_and_takes_their_names():
         assert json.loads(scored.stdout)["episodes"] == 5
 
 
-# What they are to reach, in 10,000 episodes, with the inputs shuffled again every so many steps, and with so many of noise.
+# What they are to reach, in 10,000 episodes: inputs shuffled again every so many steps, and so many of noise.
 ROBUST = {
     "cartpole-invariant": {25: 330, 50: 400, 100: 450, 200: 480, 500: 520, None: 560},
     "cartpole-v1-invariant": {25: 550, 50: 650, 100: 720, 200: 800, 500: 870, None: 930},

@@ -16,7 +16,16 @@ from ..models import model_names, model_path
 from ..policies import POLICIES, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
-from ..tasks import TASKS, CartPoleSwingUp, GymTask, Perturbation, Task, task_from_config, task_from_text
+from ..tasks import (
+    TASKS,
+    CartPoleSwingUp,
+    GymTask,
+    Mixture,
+    Perturbation,
+    Task,
+    task_from_config,
+    task_from_text,
+)  # fmt: skip
 from .arguments import add_options, flags, given
 
 # Names on the command line of policies that files know as another kind in certain sizes.

@@ -7,7 +7,6 @@ Shows at the end that shuffling the inputs of an invariant policy changes nothin
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import Any
 
 from ..cloning import TAUGHT_POLICY, train_with_teacher

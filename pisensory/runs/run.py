@@ -151,7 +151,8 @@ class Run:
             self._begin(learner)
         total = learner.total if deadline.left() is None else None
         with ExitStack() as stack:
-            metrics = stack.enter_context(closing(Metrics(self.folder, learner.unit, learner.done, learner.task.part_names)))
+            parts = learner.task.part_names
+            metrics = stack.enter_context(closing(Metrics(self.folder, learner.unit, learner.done, parts)))
             writers: list[Any] = [metrics]
             if tensorboard:
                 writers.append(stack.enter_context(closing(Board(self.folder, learner.unit, learner.done))))
