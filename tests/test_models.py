@@ -9,6 +9,7 @@ import pytest
 
 import pisensory as ps
 from pisensory.models import describe_model, model_names
+from pisensory.report.survival import survival
 from pisensory.tasks import task_from_config
 
 
@@ -60,3 +61,33 @@ def test_command_lists_them_and_takes_their_names():
             [*command[:-1], "evaluate", name, "-e", "5", "--json"], capture_output=True, text=True, timeout=60
         )
         assert json.loads(scored.stdout)["episodes"] == 5
+
+
+# What they are to reach, in 10,000 episodes: inputs shuffled again every so many steps, and so many of noise.
+ROBUST = {
+    "cartpole-invariant": {25: 330, 50: 400, 100: 450, 200: 480, 500: 520, None: 560},
+    "cartpole-v1-invariant": {25: 550, 50: 650, 100: 720, 200: 800, 500: 870, None: 930},
+}
+NOISE = {"cartpole-invariant": {5: 540, 25: 530}, "cartpole-v1-invariant": {5: 913, 25: 822}}
+
+
+@pytest.mark.parametrize("name", ROBUST)
+def test_invariant_models_hardly_mind_reshuffles_and_noise(name):
+    policy, params = ps.load_model(name)
+    task = task_from_config(describe_model(name)["task"]).plain
+    conditions = [({"reshuffle_every": every}, target) for every, target in ROBUST[name].items()]
+    conditions += [({"n_noise": count}, target) for count, target in NOISE[name].items()]
+    for changes, target in conditions:
+        found = ps.evaluate(policy, params, task.altered(changes, {}), 500, seed=1)
+        assert found.mean > target - 3 * found.std / np.sqrt(500), changes
+
+
+@pytest.mark.parametrize("name", ROBUST)
+def test_invariant_models_survive_what_happens_on_the_page(name):
+    policy, params = ps.load_model(name)
+    task = task_from_config(describe_model(name)["task"]).plain
+    *rows, long = survival(policy, params, task, 40, seed=1)
+    for row in rows:
+        assert row["after"] >= 0.95 * row["before"] > 10, row
+    if task.version == "v1":
+        assert min(row["before"] for row in rows) >= 38 and long["after"] >= 39

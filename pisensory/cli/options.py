@@ -16,7 +16,16 @@ from ..models import model_names, model_path
 from ..policies import POLICIES, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
-from ..tasks import TASKS, CartPoleSwingUp, GymTask, Mixture, Perturbation, Task, task_from_config, task_from_text
+from ..tasks import (
+    TASKS,
+    CartPoleSwingUp,
+    GymTask,
+    Mixture,
+    Perturbation,
+    Task,
+    task_from_config,
+    task_from_text,
+)  # fmt: skip
 from .arguments import add_options, flags, given
 
 # Names on the command line of policies that files know as another kind in certain sizes.
@@ -51,8 +60,8 @@ def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True)
     group = parser.add_argument_group("task and inputs" if inputs else "task")
     others = "; ".join(kind for kind in TASKS if kind not in (CartPoleSwingUp.kind, GymTask.kind, Mixture.kind))
     named = (
-        f"harder, v0 or v1; {others}; gym:ID or gymnasium:ID of an environment; 'mix: 2 harder "
-        f"reshuffle_every=20..500; v1 n_noise=5' of several by their weights (default: {default})"
+        f"harder, v0 or v1; {others}; gym:ID or gymnasium:ID of an environment; or several, by their weights: 'mix: 2 "
+        f"harder reshuffle_every=20..500; v1 n_noise=5 push=-1..1' (default: {default})"
     )
     group.add_argument("--task", metavar="TASK", help=named)
     group.add_argument(

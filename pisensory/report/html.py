@@ -33,7 +33,8 @@ def make_html(report: Mapping[str, Any], drawn: Drawn) -> str:
     sections = [("models", "Models", _models(report))]
     for study, title, text in re.findall(r'<section id="(.*?)" title="(.*?)">\n(.*?)</section>', texts, re.DOTALL):
         figures = "".join(_figure(*figure) for figure in drawn.get(study, []))
-        tables = _OF_INSIDE[study](report) if study in _OF_INSIDE else _scores(title, report["scores"].get(study, []))
+        found = report["scores"].get(study, [])
+        tables = _OF_INSIDE[study](report) if study in _OF_INSIDE else _scores(title, found)
         if tables or figures:
             sections.append((study, title, f"<p>{text}</p>\n{figures}{tables}"))
     sections.append(("made", "How it was made", _made(report)))

@@ -74,7 +74,6 @@ def open_run(
         make_config(policy, task, settle({}))
     held: Any = lock if lock is not None else RunLock(folder)
     with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, held:
-        signals.note = f" in {folder}: {HOW_TO_RESUME}"
         begun = _has_begun(folder, name, resume, is_stage=lock is not None)
         old = read_config(folder, name) if begun else None
         settings = settle({} if old is None else old["training"])
@@ -152,9 +151,8 @@ class Run:
             self._begin(learner)
         total = learner.total if deadline.left() is None else None
         with ExitStack() as stack:
-            metrics = stack.enter_context(
-                closing(Metrics(self.folder, learner.unit, learner.done, learner.task.part_names))
-            )
+            parts = learner.task.part_names
+            metrics = stack.enter_context(closing(Metrics(self.folder, learner.unit, learner.done, parts)))
             writers: list[Any] = [metrics]
             if tensorboard:
                 writers.append(stack.enter_context(closing(Board(self.folder, learner.unit, learner.done))))
