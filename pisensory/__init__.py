@@ -14,8 +14,9 @@ from .errors import DivergedError, ExecutorError, FileError, InputError, Missing
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
+from .layers.patches import Patches
 from .models import load_model
-from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
+from .policies import Agent, AttentionAgentPolicy, InvariantPolicy, MLPPolicy, PatchPolicy, Policy
 from .rollout import Rollout
 from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
 from .tasks.gym_env import register_envs
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "AntTask",
+    "AttentionAgentPolicy",
     "CartPoleSwingUp",
     "CloneResult",
     "DaskExecutor",
@@ -38,6 +40,8 @@ __all__ = [
     "InvariantPolicy",
     "MLPPolicy",
     "MissingExtraError",
+    "PatchPolicy",
+    "Patches",
     "Perturbation",
     "PisensoryError",
     "Policy",

@@ -1,0 +1,135 @@
+"""Attention with a softmax over patches: the same bits in any order, and the way back.
+
+    m_i = sum_p softmax_p(q_i k_p) v_p
+
+`attend` is for rollouts. Its two products run in float64 over numbers snapped to so few bits (`snap`) that sums
+need no rounding: queries and keys of 24 or 25, weights of 23, values of what is left of 53. The softmax's
+denominator is one more column of the values, the ones. Its error is that of float32.
+
+`softmax_attention` and `softmax_attention_back` are for gradients, in the dtype of their arrays, without that
+promise. The way back computes the weights again, of their logarithm, sooner than keeping them: they are most of
+the memory.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .patches import EXACT_BITS, bits_of, snap
+
+_QUERY_BITS = 24
+_WEIGHT_BITS = 23
+# 1 + w with w from 0 to 1 is rounded by float32 to a multiple of 2^-23: a snap in two fast passes.
+_SNAPPER = np.float32(1.0)
+_TILE = 2**15  # weights worked on at once: what stays in a core's cache
+_LARGEST = 2.0**60
+
+
+def snap_queries(queries: np.ndarray) -> np.ndarray:
+    """Return queries (candidate, embedding, projection) as `attend` takes them, float64."""
+    return snap(np.clip(queries, -_LARGEST, _LARGEST), _QUERY_BITS, axis=(1, 2))
+
+
+def snap_keys(keys: np.ndarray) -> np.ndarray:
+    """Return keys (feature, projection) as `attend` takes them, float64."""
+    return snap(np.clip(keys, -_LARGEST, _LARGEST), EXACT_BITS - _QUERY_BITS - bits_of(keys.shape[1]))
+
+
+def snap_values(values: np.ndarray) -> np.ndarray:
+    """Return values (feature, projection) as `attend` takes them, a column of ones added, float64."""
+    bits = EXACT_BITS - _WEIGHT_BITS - bits_of(len(values))
+    snapped = snap(np.clip(values, -_LARGEST, _LARGEST), bits, axis=(0,))
+    return np.concatenate([snapped, np.ones((len(values), 1))], axis=1)
+
+
+class AttentionScratch(NamedTuple):
+    """Scratch for `attend`: scores and weights of some rows of queries."""
+
+    scores: np.ndarray  # (row, feature), float64
+    weights: np.ndarray  # (row, feature), float32
+    largest: np.ndarray  # (row, 1), float64
+
+
+def make_attention_scratch(n_features: int, n_queries: int) -> AttentionScratch:
+    """Return the scratch for so many patches."""
+    rows = min(n_queries, max(8, _TILE // n_features))
+    shape = (rows, n_features)
+    return AttentionScratch(np.empty(shape), np.empty(shape, np.float32), np.empty((rows, 1)))
+
+
+def attend(
+    queries: np.ndarray, keys: np.ndarray, values: np.ndarray, scratch: AttentionScratch, out: np.ndarray
+) -> None:
+    """Write the attention's sums of values into `out`: the same bits in any order of the patches.
+
+    Args:
+        queries: (embedding, projection) of `snap_queries`, the scale of the scores in them.
+        keys: (feature, projection) of `snap_keys`.
+        values: (feature, projection + 1) of `snap_values`.
+        scratch: of `make_attention_scratch`.
+        out: receives (embedding, projection + 1); in the last column the sum of the weights.
+    """
+    for start in range(0, len(queries), len(scratch.scores)):
+        scores, _ = weigh(queries[start : start + len(scratch.scores)], keys, scratch)
+        np.matmul(scores, values, out=out[start : start + len(scores)])
+
+
+def weigh(queries: np.ndarray, keys: np.ndarray, scratch: AttentionScratch) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of patches, at most 1, for some rows of queries: (row, feature), float64 and float32."""
+    scores, weights, largest = (array[: len(queries)] for array in scratch)
+    np.matmul(queries, keys.T, out=scores)
+    np.maximum.reduce(scores, axis=1, keepdims=True, out=largest)
+    np.subtract(scores, largest, out=scores)
+    np.copyto(weights, scores, casting="same_kind")
+    np.exp(weights, out=weights)
+    np.add(weights, _SNAPPER, out=weights)
+    np.subtract(weights, _SNAPPER, out=weights)
+    np.copyto(scores, weights)
+    return scores, weights
+
+
+def softmax_attention(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the attention's sums of values, and what its way back needs.
+
+    Args:
+        queries: (embedding, projection).
+        keys, values: (feature, projection).
+
+    Returns:
+        m (embedding, projection), and the logarithms of the softmax's denominators (embedding, 1).
+    """
+    weights = queries @ keys.T
+    largest = weights.max(axis=1, keepdims=True)
+    np.subtract(weights, largest, out=weights)
+    np.exp(weights, out=weights)
+    sums = weights @ np.concatenate([values, np.ones_like(values[:, :1])], axis=1)
+    total = sums[:, -1:]
+    return sums[:, :-1] / total, largest + np.log(total)
+
+
+def softmax_attention_back(
+    queries: np.ndarray,
+    keys: np.ndarray,
+    values: np.ndarray,
+    sums: np.ndarray,
+    log_total: np.ndarray,
+    d_sums: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients by queries, keys and values.
+
+    Args:
+        queries, keys, values: as in `softmax_attention`.
+        sums, log_total: what that returned.
+        d_sums: the gradient by the sums.
+    """
+    # exp(q k - log total) in one product, the logarithm as one more channel; likewise dw - sum of w dw below.
+    one = np.ones_like(keys[:, :1])
+    weights = np.concatenate([queries, -log_total], axis=1) @ np.concatenate([keys, one], axis=1).T
+    np.exp(weights, out=weights)
+    d_values = weights.T @ d_sums
+    shared = np.einsum("id,id->i", d_sums, sums)[:, None]
+    d_scores = np.concatenate([d_sums, -shared], axis=1) @ np.concatenate([values, one], axis=1).T
+    np.multiply(d_scores, weights, out=d_scores)
+    return d_scores @ keys, d_scores.T @ queries, d_values
