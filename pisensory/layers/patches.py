@@ -145,7 +145,7 @@ def fold_patches(
         w_value = w_value * gain[:, None, None]
     # A difference of frames is a difference of weights; of snapped ones, so that a still patch has the key 0.
     sum_bits = bits_of(n_frames * n_pixels)
-    steps = snap(w_key, EXACT_BITS - _PIXEL_BITS - sum_bits - 1, axis=(2, 3)) / (WHITE * _STEPS)
+    steps = snap(w_key / (WHITE * _STEPS), EXACT_BITS - _PIXEL_BITS - sum_bits - 1, axis=(2, 3))
     nothing = np.zeros_like(steps[:, :, :1])
     keys = np.concatenate([nothing, steps], axis=2) - np.concatenate([steps, nothing], axis=2)
     centred = w_value - w_value.mean(axis=3, keepdims=True)

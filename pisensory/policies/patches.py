@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -267,8 +267,7 @@ class PatchRun(PolicyRun):
         self._projecting = patches.make_patch_scratch(n_features, n_frames, n_pixels, policy.proj_dim)
         self._attending = softmax.make_attention_scratch(n_features, policy.n_places)
         self._sums = np.empty((policy.n_places, policy.proj_dim + 1))
-        self._head: _VoteHead | _DenseHead
-        self._head = (_VoteHead if policy.head == "vote" else _DenseHead)(policy, rest, n_episodes)
+        self._head: Any = (_VoteHead if policy.head == "vote" else _DenseHead)(policy, rest, n_episodes)
         self.actions = self._head.actions
 
     def step(self) -> None:
@@ -496,8 +495,8 @@ class PatchSequence(Unrolled):
             ]
             d_before, d_weights, d_constants = zip(*parts)
             d_picture = np.concatenate(d_before)
-            named[f"w_window{number}"] = convolution.unfold_convolution(sum(d_weights), kernel)
-            named[f"b_window{number}"] = sum(d_constants)
+            named[f"w_window{number}"] = convolution.unfold_convolution(np.sum(d_weights, axis=0), kernel)
+            named[f"b_window{number}"] = np.sum(d_constants, axis=0)
         return d_picture, named
 
     def _back_through_attention(self, d_latents: np.ndarray) -> dict[str, np.ndarray]:
