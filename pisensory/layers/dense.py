@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import Block, make_block
+from .blocks import LARGEST_OUTPUT, Block, make_block
 
 
 def fold_dense(named: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
@@ -64,7 +64,7 @@ def dense_layers(dense: Dense) -> None:
         if squasher == "tanh":
             np.tanh(outputs.planes, out=outputs.planes)
         elif squasher == "relu":
-            np.maximum(outputs.planes, 0, out=outputs.planes)
+            np.clip(outputs.planes, 0, LARGEST_OUTPUT, out=outputs.planes)
 
 
 def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -372,7 +372,7 @@ class _DenseHead:
         """Lay out what the convolutions make of the latent code of one episode for the dense layers."""
         kept[...] = latent
         windows = [array[candidate] for array in self._windows]
-        picture = np.maximum(latent, 0).reshape(1, *self._policy.grid, -1)
+        picture = np.clip(latent, 0, layers.LARGEST_OUTPUT).reshape(1, *self._policy.grid, -1)
         picture = _convolve(self._policy, windows, picture)[-1]
         self._dense.inputs[0].matrices[candidate, 0, :-1, episode] = picture.reshape(-1)
 
@@ -397,7 +397,7 @@ def _convolve(policy: PatchPolicy, windows: list[np.ndarray], picture: np.ndarra
     for number, (_, kernel, stride) in enumerate(policy.convolutions):
         weights, bias = windows[2 * number : 2 * number + 2]
         picture = convolution.convolve(picture, weights, bias, kernel, stride)
-        np.maximum(picture, 0, out=picture)
+        np.clip(picture, 0, layers.LARGEST_OUTPUT, out=picture)
         pictures.append(picture)
     return pictures
 
@@ -422,7 +422,7 @@ class PatchSequence(Unrolled):
         latent = np.stack([frame.normed for frame in self._frames])
         if policy.norm_weights:
             latent = latent * self._named["g_latent"].astype(dtype) + self._named["c_latent"].astype(dtype)
-        np.maximum(latent, 0, out=latent)
+        np.clip(latent, 0, layers.LARGEST_OUTPUT, out=latent)
         self._pictures = [latent.reshape(n_pictures, *policy.grid, policy.proj_dim)]
         blocks = [_convolve(policy, self._windows, block) for block in self._blocks(self._pictures[0])]
         self._pictures += [np.concatenate(parts) for parts in list(zip(*blocks))[1:]]
