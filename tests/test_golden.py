@@ -82,11 +82,11 @@ def test_cartpole_agrees(reference, version, tolerance):
     actions = np.clip(data[f"{version}_action"], -1, 1)
     n_episodes, n_steps = actions.shape
     observations = np.empty((1, 5, n_episodes))
-    run.observe(observations)
+    run.observe(observations[:, :, None])
     np.testing.assert_allclose(observations[0].T, data[f"{version}_initial_obs"], rtol=0, atol=max(tolerance, 1e-7))
     for step in range(n_steps):
         rewards, over = run.step(actions[None, None, :, step], np.ones((1, n_episodes), bool))
-        run.observe(observations)
+        run.observe(observations[:, :, None])
         np.testing.assert_allclose(run.state[:, 0].T, data[f"{version}_state"][:, step], rtol=0, atol=tolerance)
         np.testing.assert_allclose(observations[0].T, data[f"{version}_obs"][:, step], rtol=0, atol=tolerance)
         np.testing.assert_allclose(rewards[0], data[f"{version}_reward"][:, step], rtol=0, atol=tolerance)

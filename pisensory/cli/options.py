@@ -110,7 +110,7 @@ def make_task(options: argparse.Namespace, base: Task) -> Task:
             CartPoleSwingUp(name) if not isinstance(base, CartPoleSwingUp) else dataclasses.replace(base, version=name)
         )
     changes = given(options, {"max_steps": "max_steps"})
-    perturbation = dataclasses.replace(base.perturbation, **given(options, _PERTURBATION))  # type: ignore[attr-defined]
+    perturbation = dataclasses.replace(base.perturbation, **given(options, _PERTURBATION))
     return dataclasses.replace(base, perturbation=perturbation, **changes)  # type: ignore[type-var]
 
 

@@ -65,13 +65,18 @@ def record(
     steps: list[tuple[np.ndarray, ...]] = []
     with np.errstate(over="ignore", under="ignore"):
         while len(steps) < task.max_steps and alive.any():
-            run.observe(network.observations[:, :, 0])
+            run.observe(network.observations)
             network.step()
             before = alive.copy()
             rewards, over = run.step(network.actions, alive)
             alive &= ~over
-            seen = network.observations[:, :, 0]
-            parts = [seen, network.latent, network.actions, np.where(before, rewards, 0.0), before]
+            parts = [
+                network.observations[:, :, 0],
+                network.latent,
+                network.actions,
+                np.where(before, rewards, 0.0),
+                before,
+            ]
             parts += [network.attention] if attention else []
             steps.append(tuple(part[0, ..., :n_episodes].copy() for part in parts))
     return Recording(*(np.stack(parts) for parts in zip(*steps)))

@@ -146,9 +146,9 @@ def make_env_class(library_name: str) -> type:
             return self._observe(), float(rewards[0, 0]), bool(over[0, 0]), False, {}
 
         def _observe(self) -> np.ndarray:
-            observation = np.empty((1, 5, 1), np.float32)
+            observation = np.empty((1, 5, 1, 1), np.float32)
             self._run.observe(observation)  # type: ignore[union-attr]
-            return observation[0, :, 0]
+            return observation[0, :, 0, 0]
 
         def render(self) -> np.ndarray | None:
             """Return the picture, or show it, as the render mode says."""

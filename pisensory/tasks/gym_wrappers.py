@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .episodes import TaskRun
 from .libraries import library_of, load_library
-from .perturbation import EpisodeDraws, Perturbation, SensorFaults, shape_noise
+from .perturbation import Perturbation, PerturbedRun
 
 
 def perturb_env(env: Any, perturbation: Perturbation) -> Any:
@@ -28,6 +29,21 @@ def perturb_env(env: Any, perturbation: Perturbation) -> Any:
     return _make_wrapper_class(library_of(env).__name__)(env, perturbation)
 
 
+class _Single(TaskRun):
+    """One episode of an environment that somebody else steps."""
+
+    values: Any  # the last observation (feature,)
+
+    def observe(self, out: np.ndarray) -> None:
+        out[0, :, 0, 0] = self.values
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alive, alive
+
+    def keep(self, rows: np.ndarray) -> _Single:
+        return self
+
+
 @functools.cache
 def _make_wrapper_class(library_name: str) -> type:
     library = load_library(library_name)
@@ -41,16 +57,13 @@ def _make_wrapper_class(library_name: str) -> type:
             if not isinstance(space, library.spaces.Box) or len(space.shape) != 1:
                 raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
             self.perturbation = perturbation
-            self._n_sources = space.shape[0]
-            perturbation.n_features(self._n_sources)  # refuses inputs that there are not
+            self._shape = (space.shape[0], 1)
+            perturbation.n_features(space.shape[0])  # refuses inputs that there are not
             self.observation_space = _perturbed_space(library, space, perturbation)
             self._episode_seed: int | None = None
             self._episode = -1
-            self._step = 0
-            self._order: np.ndarray | None = None
-            self._draws: EpisodeDraws | None = None
-            self._faults = SensorFaults(perturbation)
-            self._noise: np.ndarray | None = None
+            self._single = _Single()
+            self._run: PerturbedRun | None = None
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             """Begin an episode, and the draws of its perturbation."""
@@ -59,31 +72,23 @@ def _make_wrapper_class(library_name: str) -> type:
                 self._episode_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
                 self._episode = -1
             self._episode += 1
-            self._draws = EpisodeDraws(self.perturbation, self._n_sources, self._episode_seed, self._episode)
-            self._faults = SensorFaults(self.perturbation)
-            self._noise = None
-            self._step = 0
+            episodes = np.full((1, 1), self._episode)
+            self._run = self.perturbation.apply(self._single, self._shape, (self._episode_seed,), episodes)
             return self._perturb(observation), info
 
         def step(self, action: Any) -> Any:
             """Step the environment, and perturb what it shows."""
+            if self._run is None:
+                raise InputError("call reset() before step()")
             observation, *rest = self.env.step(action)
+            self._run.step(np.zeros((1, 1, 1)), np.ones((1, 1), bool))
             return (self._perturb(observation), *rest)
 
         def _perturb(self, observation: np.ndarray) -> np.ndarray:
-            if self._draws is None:
-                raise InputError("call reset() before step()")
-            sources = np.array(observation, np.float32)
-            self._faults.apply(sources, self._step)
-            kind = self.perturbation.noise_kind
-            self._noise = shape_noise(kind, self._draws.noise(1)[None], self._noise)[:, 0]
-            noise = self._noise[0]
-            if kind == "copy":
-                noise = noise + sources[np.arange(len(noise)) % len(sources)]
-            if self.perturbation.reorders_at(self._step):
-                self._order = self._draws.order(self._step)
-            self._step += 1
-            return np.concatenate([sources, noise])[self._order]
+            self._single.values = observation
+            shown = np.empty((1, *self.observation_space.shape, 1, 1), np.float32)
+            self._run.observe(shown)  # type: ignore[union-attr]
+            return shown[0, :, 0, 0]
 
     PerturbObservation.__module__ = __name__
     return PerturbObservation

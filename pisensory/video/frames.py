@@ -7,16 +7,14 @@ colours are those of the page, and can be told apart without seeing red and gree
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ..policies import MLPPolicy, Policy
 from ..tasks import Task, TaskRun
-from ..tasks.cartpole import CartPoleRun
-from ..tasks.drawing import draw_cartpole, load_font, load_pillow
-from ..tasks.gym_task import GymRun
-from ..tasks.perturbation import Perturbation, PerturbedRun
+from ..tasks.drawing import load_font, load_pillow
+from ..tasks.perturbation import Perturbation
 from .episode import Moment
 
 MAX_ROWS = 64
@@ -253,16 +251,12 @@ class Film:
 
     def draw_scene(self, run: TaskRun, moment: Moment) -> Any:
         """Return a picture of the task as it stands, an image of Pillow's."""
-        run = run.run if isinstance(run, PerturbedRun) else run
-        if isinstance(run, GymRun):
-            picture = self._image.fromarray(run.picture((0, 0)))
-            scene = self._image.new("RGB", self.scene_size, _CARD)
-            ratio = min(inside / outside for inside, outside in zip(self.scene_size, picture.size))
-            picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
-            scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
-            return scene
-        x, _, theta, _ = cast(CartPoleRun, run).state[:, 0, 0]
-        return self._image.fromarray(draw_cartpole(x, theta, float(moment.actions[0]), None, self.scene_size))
+        picture = self._image.fromarray(run.picture((0, 0), moment.actions, None, self.scene_size))
+        scene = self._image.new("RGB", self.scene_size, _CARD)
+        ratio = min(inside / outside for inside, outside in zip(self.scene_size, picture.size))
+        picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
+        scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
+        return scene
 
 
 def _to_color(values: np.ndarray) -> np.ndarray:
@@ -279,7 +273,7 @@ def swatches() -> np.ndarray:
 
 def _label_sources(task: Task) -> tuple[list[str], list[tuple[int, int, int]]]:
     """Return names and colours of what a place may hear: the task's inputs, then the noise."""
-    names = list(task.source_names)
+    names = list(task.senses.names)
     colors = [_SOURCES[number % len(_SOURCES)] for number in range(len(names))]
     n_noise = _perturbation(task).n_noise
     return names + [f"noise {number + 1}" for number in range(n_noise)], colors + n_noise * [_NOISE]
@@ -309,7 +303,7 @@ def _perturbation(task: Task) -> Perturbation:
 def _describe(task: Task) -> str:
     """Say in a few words what the task is, and what is done to its inputs."""
     perturbation = _perturbation(task)
-    name = str(getattr(task, "version", None) or getattr(task, "name", task.kind))
+    name = task.label
     parts = [f"{perturbation.n_copies} copies of each input"] * (perturbation.n_copies > 1)
     parts += [f"{perturbation.n_noise} noise inputs"] * (perturbation.n_noise > 0)
     every = perturbation.reshuffle_every
