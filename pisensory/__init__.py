@@ -18,7 +18,7 @@ from .layers.patches import Patches
 from .models import load_model
 from .policies import Agent, AttentionAgentPolicy, InvariantPolicy, MLPPolicy, PatchPolicy, Policy
 from .rollout import Rollout
-from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks import AntTask, CarRacingTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
 from .tasks.gym_env import register_envs
 from .train import TrainingInterrupted, TrainResult, train
 
@@ -28,6 +28,7 @@ __all__ = [
     "Agent",
     "AntTask",
     "AttentionAgentPolicy",
+    "CarRacingTask",
     "CartPoleSwingUp",
     "CloneResult",
     "DaskExecutor",

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from ..errors import InputError
 from .ant import AntTask
 from .base import Senses, Task, TaskRun
+from .car_racing import CarRacingTask
 from .cartpole import CartPoleSwingUp
 from .environment import scale_action
 from .gym_task import GymTask
@@ -16,6 +17,7 @@ from .perturbation import Perturbation
 __all__ = [
     "TASKS",
     "AntTask",
+    "CarRacingTask",
     "CartPoleSwingUp",
     "GymTask",
     "Perturbation",
@@ -29,7 +31,7 @@ __all__ = [
     "task_from_text",
 ]
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, AntTask, GymTask)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, AntTask, CarRacingTask, GymTask)}
 
 TaskClass = TypeVar("TaskClass", bound="type[Task]")
 
