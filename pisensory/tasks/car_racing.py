@@ -70,7 +70,7 @@ class CarRacingTask(EnvironmentTask):
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("view", VIEWS), ("camera", CAMERAS), ("colors", car_picture.PAINTS), ("picture", PICTURES)
+            ("view", VIEWS), ("camera", CAMERAS), ("colors", car_picture.SHADES), ("picture", PICTURES)
         ):  # fmt: skip
             if getattr(self, name) not in list(known):
                 raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -227,7 +227,8 @@ class CarRacingRun(EnvironmentRun):
         number = self._episodes[place]
         alike = [road for road, other in zip(self._roads.flat, self._episodes.flat) if road and other == number]
         with self._blame(place):
-            self._roads[place] = _Road(self._envs[place], alike[0].bitmap if alike else None)
+            shade = car_picture.SHADES[self.task.colors]
+            self._roads[place] = _Road(self._envs[place], shade, alike[0].bitmap if alike else None)
 
     def _note(self, place: tuple[int, int], observation: Any) -> None:
         """Leave it to `_show`, which draws all episodes together."""
@@ -279,7 +280,7 @@ class CarRacingRun(EnvironmentRun):
         """Return what the pixels show of these episodes, as numbers of the bitmaps (car, pixel)."""
         poses = []
         for place in places:
-            self._roads[place].update(self.task.colors)
+            self._roads[place].update()
             env = self._envs[place]
             hull = env.car.hull
             angle, (x, y) = hull.angle, hull.position
@@ -316,30 +317,31 @@ class _Road:
 
     Args:
         env: the environment.
+        shade: how much darker colors are.
         bitmap: of the same road, if it has been drawn.
     """
 
-    def __init__(self, env: Any, bitmap: np.ndarray | None) -> None:
-        self._env = env
+    def __init__(self, env: Any, shade: int, bitmap: np.ndarray | None) -> None:
+        self._env, self._shade = env, shade
         self.bitmap = car_picture.draw_track([corners for corners, _ in env.road_poly]) if bitmap is None else bitmap
-        colors = [[0, 0, 0]] * car_picture.ROAD + [[int(part) for part in color] for _, color in env.road_poly]
-        self.paints = np.array(colors, np.uint8)
-        self.paints[car_picture.HULL] = 204, 0, 0
+        self._colors = np.zeros((car_picture.ROAD + len(env.road_poly), 3))
+        self._colors[: car_picture.LIGHT + 1] = car_picture.GRASS
+        self._colors[car_picture.HULL] = 204, 0, 0
+        self._colors[car_picture.ROAD :] = np.array([color for _, color in env.road_poly])
         numbers = {id(color): number for number, (_, color) in enumerate(env.road_poly, car_picture.ROAD)}
         self._tiles = [(numbers[id(tile.color)], tile) for tile in env.road]
         self._count = -1
-        self.levels = car_picture.to_gray(self.paints)
+        self.update()
 
-    def update(self, colors: str) -> None:
-        """Look up which pieces have been driven on since the last time."""
+    def update(self) -> None:
+        """Look up which pieces have been driven on since the last time, and set `paints` and their gray `levels`."""
         if self._count == self._env.tile_visited_count:
             return
-        if self._count < 0:
-            self.paints[: car_picture.LIGHT + 1] = car_picture.PAINTS[colors]
         self._count = self._env.tile_visited_count
         for number, tile in self._tiles:
             if tile.road_visited:
-                self.paints[number] = tile.color
+                self._colors[number] = tile.color
+        self.paints = np.maximum(np.floor(self._colors) - self._shade, 0).astype(np.uint8)
         self.levels = car_picture.to_gray(self.paints)
 
 
