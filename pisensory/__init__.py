@@ -18,7 +18,7 @@ from .layers.patches import Patches
 from .models import load_model
 from .policies import Agent, AttentionAgentPolicy, InvariantPolicy, MLPPolicy, PatchPolicy, Policy
 from .rollout import Rollout
-from .tasks import AntTask, CarRacingTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks import AntTask, CarRacingTask, CartPoleSwingUp, GymTask, Perturbation, PongTask, Task, perturb_env
 from .tasks.gym_env import register_envs
 from .train import TrainingInterrupted, TrainResult, train
 
@@ -46,6 +46,7 @@ __all__ = [
     "Perturbation",
     "PisensoryError",
     "Policy",
+    "PongTask",
     "ProcessExecutor",
     "Rollout",
     "SerialExecutor",

@@ -219,6 +219,7 @@ def live(chunk: Chunk) -> Iterator[Step]:
                 task, policy = task.keep(going), policy.keep(going)
         with np.errstate(over="ignore", under="ignore"):  # an infinite score saturates tanh, as it should
             task.observe(policy.observations)
+            policy.alive = alive
             policy.step()
         yield Step(number, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)
         with np.errstate(over="ignore", under="ignore"):

@@ -106,7 +106,8 @@ class AttentionAgentRun(PolicyRun):
 
     def step(self) -> None:
         """Compute `actions` from `observations`, and advance the LSTMs."""
-        for candidate, episode in np.ndindex(self._seen.shape[:2]):
+        alive = np.ones(self._seen.shape[:2], bool) if self.alive is None else self.alive
+        for candidate, episode in np.argwhere(alive):
             self._head.choose(candidate, episode, self._seen[candidate, episode])
         self._head.act()
 

@@ -272,7 +272,8 @@ class PatchRun(PolicyRun):
 
     def step(self) -> None:
         """Compute `actions` from `observations`, and advance the state."""
-        for candidate, episode in np.ndindex(self._seen.shape[:2]):
+        alive = np.ones(self._seen.shape[:2], bool) if self.alive is None else self.alive
+        for candidate, episode in np.argwhere(alive):
             latent = self._look(candidate, episode)
             self._head.see(candidate, episode, latent, self._latent[candidate, episode])
         self._head.act()

@@ -13,6 +13,7 @@ from .environment import scale_action
 from .gym_task import GymTask
 from .gym_wrappers import perturb_env
 from .perturbation import Perturbation
+from .pong import PongTask
 
 __all__ = [
     "TASKS",
@@ -21,6 +22,7 @@ __all__ = [
     "CartPoleSwingUp",
     "GymTask",
     "Perturbation",
+    "PongTask",
     "Senses",
     "Task",
     "TaskRun",
@@ -31,7 +33,9 @@ __all__ = [
     "task_from_text",
 ]
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, AntTask, CarRacingTask, GymTask)}
+TASKS: dict[str, type[Task]] = {
+    task.kind: task for task in (CartPoleSwingUp, AntTask, CarRacingTask, PongTask, GymTask)
+}
 
 TaskClass = TypeVar("TaskClass", bound="type[Task]")
 

@@ -188,11 +188,6 @@ def _cells(middle: np.ndarray, angle: np.ndarray, scale: np.ndarray, grid: Grid,
     return cells.astype(np.intp)
 
 
-def to_gray(colors: np.ndarray) -> np.ndarray:
-    """Return the gray levels of colors (..., 3): 0.299 R + 0.587 G + 0.114 B, rounded, uint8."""
-    return np.rint(np.asarray(colors, np.float64) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-
-
 def noise_picture(seed: int, size: int = SIZE) -> np.ndarray:
     """Return a background of noise (row, column, color), uint8, each color drawn for itself.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import os
@@ -13,11 +12,14 @@ import numpy as np
 from ..errors import InputError, MissingExtraError, check_int, import_extra
 from ..layers.patches import Patches
 from . import car_picture
-from .base import Perturbation, Senses
-from .environment import EnvironmentRun, EnvironmentTask
+from .base import Perturbation
+from .frames import FramesRun, FramesTask, View, to_gray
 from .libraries import load_library, quiet
 
-VIEWS = {"gray": (Patches(6, 6), 4, 1), "color": (Patches(7, 4), 1, 3)}  # patches, frames, colors
+VIEWS = {
+    "gray": View(Patches(6, 6), n_frames=4, size=car_picture.SIZE),
+    "color": View(Patches(7, 4), n_frames=1, size=car_picture.SIZE, n_colors=3),
+}
 CAMERAS = ("velocity", "hull")
 PICTURES = ("own", "gymnasium")
 
@@ -27,7 +29,7 @@ _PATIENCE = 20  # steps in a row with less than nothing earned, after which trai
 
 
 @dataclasses.dataclass(frozen=True)
-class CarRacingTask(EnvironmentTask):
+class CarRacingTask(FramesTask):
     """A car that is to drive round a track, drawn anew for every episode, seen from above: CarRacing-v3.
 
     The three actions are steering, gas and brakes: the latter two from (-1, 1) to (0, 1). The reward is 1000 for all
@@ -96,9 +98,9 @@ class CarRacingTask(EnvironmentTask):
         return self.kind if self.view == "gray" else f"{self.kind}:{self.view}"
 
     @property
-    def senses(self) -> Senses:
-        """The patches, row by row."""
-        return _senses(self.view)
+    def seen(self) -> View:  # type: ignore[override]
+        """How the view cuts the pictures."""
+        return VIEWS[self.view]
 
     @property
     def for_training(self) -> CarRacingTask:
@@ -126,14 +128,6 @@ class CarRacingTask(EnvironmentTask):
 
     def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> CarRacingRun:
         return CarRacingRun(self, seed, episodes)
-
-
-@functools.cache
-def _senses(view: str) -> Senses:
-    patches, n_frames, n_colors = VIEWS[view]
-    rows, columns = patches.grid(car_picture.SIZE, car_picture.SIZE)
-    names = tuple(f"patch {row}, {column}" for row in range(rows) for column in range(columns))
-    return Senses(names, n_frames * patches.size**2 * n_colors, (rows, columns))
 
 
 def load_background(background: str) -> np.ndarray:
@@ -191,8 +185,8 @@ def _physics() -> Any:
     return Physics
 
 
-class CarRacingRun(EnvironmentRun):
-    """Episodes under way: an environment each, and a stack of frames of what it shows."""
+class CarRacingRun(FramesRun):
+    """Episodes under way, an environment each, whose pictures are drawn together."""
 
     task: CarRacingTask
 
@@ -203,43 +197,16 @@ class CarRacingRun(EnvironmentRun):
         self._shape = car_picture.car_bitmaps(_dynamics())
         self._background = None if task.background is None else load_background(task.background)
 
-    def _make_values(self) -> np.ndarray:
-        """Return room for the stacks of frames (candidate, episode, frame, row, column, color), uint8."""
-        _, n_frames, n_colors = VIEWS[self.task.view]
-        size = car_picture.SIZE
-        return np.zeros((*self._episodes.shape, n_frames, size, size, n_colors), np.uint8)
-
-    def observe(self, out: np.ndarray) -> None:
-        """Write the current observations into `out` (candidate, feature, channel, episode)."""
-        self._begin()
-        patches, places = out.transpose(0, 3, 1, 2), _places_of_patches(self.task.view)
-        for place in np.ndindex(self._episodes.shape):
-            patches[place] = np.take(self._values[place].ravel(), places)
-
-    def _begin(self) -> None:
-        if not self._started.all():
-            super()._begin()
-            self._show(list(np.ndindex(self._episodes.shape)))
-            self._values[:, :, :-1] = self._values[:, :, -1:]
-
     def _reset(self, place: tuple[int, int]) -> None:
         super()._reset(place)
-        number = self._episodes[place]
+        number, shade = self._episodes[place], car_picture.SHADES[self.task.colors]
         alike = [road for road, other in zip(self._roads.flat, self._episodes.flat) if road and other == number]
         with self._blame(place):
-            shade = car_picture.SHADES[self.task.colors]
             self._roads[place] = _Road(self._envs[place], shade, alike[0].bitmap if alike else None)
-
-    def _note(self, place: tuple[int, int], observation: Any) -> None:
-        """Leave it to `_show`, which draws all episodes together."""
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Drive the cars of the episodes that are alive."""
         rewards, over = super().step(actions, alive)
-        moved = list(zip(*np.nonzero(alive)))
-        for place in moved:
-            self._values[place][:-1] = self._values[place][1:]
-        self._show(moved)
         if self.task.training:
             self._idle = np.where(rewards < 0, self._idle + 1, 0)
             over |= alive & (self._idle >= _PATIENCE)
@@ -263,7 +230,7 @@ class CarRacingRun(EnvironmentRun):
             frame = np.take(paints, numbers, axis=0)
             if self._background is not None:
                 seen = self._background[:n_rows]
-                seen = car_picture.to_gray(seen) if gray else seen
+                seen = to_gray(seen) if gray else seen
                 grass = numbers <= car_picture.LIGHT
                 frame[grass] = seen.reshape(frame.shape)[grass]
             self._values[place][-1, :n_rows] = frame.reshape(n_rows, car_picture.SIZE, -1)
@@ -272,7 +239,7 @@ class CarRacingRun(EnvironmentRun):
         """Return Gymnasium's picture (row, column, color) as the view has it."""
         if self.task.view == "color":
             return picture
-        gray = car_picture.to_gray(picture)
+        gray = to_gray(picture)
         gray[car_picture.SEEN :] = 0
         return gray[..., None]
 
@@ -306,8 +273,7 @@ class CarRacingRun(EnvironmentRun):
 
     def keep(self, rows: np.ndarray) -> CarRacingRun:
         """Return the run of only these candidates; the other environments wait for the next rollout."""
-        kept = copy.copy(super().keep(rows))
-        assert isinstance(kept, CarRacingRun)
+        kept = super().keep(rows)
         kept._roads, kept._idle = self._roads[rows], self._idle[rows]
         return kept
 
@@ -342,14 +308,4 @@ class _Road:
             if tile.road_visited:
                 self._colors[number] = tile.color
         self.paints = np.maximum(np.floor(self._colors) - self._shade, 0).astype(np.uint8)
-        self.levels = car_picture.to_gray(self.paints)
-
-
-@functools.cache
-def _places_of_patches(view: str) -> np.ndarray:
-    """Return which number of a stack of frames each channel of each patch is (feature, channel)."""
-    patches, n_frames, n_colors = VIEWS[view]
-    shape = (n_frames, car_picture.SIZE, car_picture.SIZE, n_colors)
-    numbers = np.arange(np.prod(shape)).reshape(shape)
-    cut = patches.windows(numbers)
-    return np.ascontiguousarray(cut.reshape(cut.shape[0] * cut.shape[1], -1))
+        self.levels = to_gray(self.paints)

@@ -21,6 +21,7 @@ from .libraries import is_space
 PICTURES = "rgb_array"
 
 AnyEnvironmentTask = TypeVar("AnyEnvironmentTask", bound="EnvironmentTask")
+AnyRun = TypeVar("AnyRun", bound="EnvironmentRun")
 
 
 class EnvironmentTask(Task):
@@ -240,7 +241,7 @@ class EnvironmentRun(TaskRun):
     def _blame(self, place: tuple[int, int]) -> _Blame:
         return _Blame(f"{self.task.label}, step {self._step} of episode {int(self._episodes[place])}")
 
-    def keep(self, rows: np.ndarray) -> EnvironmentRun:
+    def keep(self: AnyRun, rows: np.ndarray) -> AnyRun:
         """Return the run of only these candidates; the other environments wait for the next rollout."""
         kept = copy.copy(self)
         kept._episodes, kept._envs, kept._started = self._episodes[rows], self._envs[rows], self._started[rows]

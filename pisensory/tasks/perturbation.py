@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, check_int, check_numbers, check_positive
-from .episodes import NOISE, SHUFFLE, TaskRun, episode_generator
+from .episodes import NOISE, REMOVAL, SHUFFLE, TaskRun, episode_generator
 
 NOISE_KINDS = ("white", "constant", "walk", "copy")
 WALK_MEMORY = 100.0  # steps in which the correlation of a "walk" falls to 1/e
@@ -20,7 +20,7 @@ _NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs after them, the shuffle.
+    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs, removal, the shuffle.
 
     Args:
         shuffle: put the inputs in a random order, drawn anew for every episode.
@@ -35,9 +35,12 @@ class Perturbation:
         dropped: numbers of the task's inputs that read 0, from 0.
         delay: steps by which one input is late; until then it shows the first value of the episode.
         delayed: the number of that input, from 0.
+        removed: the share of the inputs, copies and noise included, that are taken away, so that the policy sees
+            fewer; drawn anew for every episode.
 
     Raises:
-        InputError: for a negative count, no copies, a negative deviation, or an unknown kind of noise.
+        InputError: for a negative count, no copies, a negative deviation, an unknown kind of noise, or a share that is
+            not from 0 to below 1.
     """
 
     shuffle: bool = False
@@ -49,6 +52,7 @@ class Perturbation:
     dropped: tuple[int, ...] = ()
     delay: int = 0
     delayed: int = 0
+    removed: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.shuffle, (bool, np.bool_)):
@@ -64,6 +68,9 @@ class Perturbation:
         object.__setattr__(self, "dropped", check_numbers("dropped", self.dropped))
         object.__setattr__(self, "delay", check_int("delay", self.delay, 0))
         object.__setattr__(self, "delayed", check_int("delayed", self.delayed, 0))
+        object.__setattr__(self, "removed", check_positive("removed", self.removed, allow_zero=True))
+        if self.removed >= 1:
+            raise InputError(f"removed must be a share from 0 to below 1, got {self.removed!r}")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -79,6 +86,8 @@ class Perturbation:
             del settings["dropped"]
         if not self.delay:
             del settings["delay"], settings["delayed"]
+        if not self.removed:
+            del settings["removed"]
         return settings
 
     def n_features(self, n_sources: int) -> int:
@@ -89,7 +98,8 @@ class Perturbation:
         for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
             if numbers and max(numbers) >= n_sources:
                 raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
-        return n_sources * self.n_copies + self.n_noise
+        total = n_sources * self.n_copies + self.n_noise
+        return max(1, total - round(self.removed * total))
 
     def reorders_at(self, step: int) -> bool:
         """Return whether inputs get their order at this step of an episode, counted from 0."""
@@ -99,7 +109,7 @@ class Perturbation:
     def is_plain(self) -> bool:
         """Whether there is nothing to do."""
         changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.n_noise
-        return not changed and self.n_copies == 1
+        return not changed and self.n_copies == 1 and not self.removed
 
     def apply(self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray) -> PerturbedRun:
         """Return `run` with its observations perturbed.
@@ -134,6 +144,10 @@ class EpisodeDraws:
         n_sources, self._n_channels = shape
         copies = np.repeat(np.arange(n_sources), perturbation.n_copies)
         self._sources = np.concatenate([copies, n_sources + np.arange(perturbation.n_noise)])
+        if perturbation.removed:
+            chooser = episode_generator(seed, REMOVAL, episode)
+            kept = chooser.choice(len(self._sources), perturbation.n_features(n_sources), replace=False)
+            self._sources = self._sources[np.sort(kept)]
         self._shuffler = episode_generator(seed, SHUFFLE, episode)
         self._noisemaker = episode_generator(seed, NOISE, episode)
 
