@@ -82,11 +82,11 @@ def test_too_much_for_one_page_is_refused():
     with pytest.raises(ps.InputError, match="1 to 12 models, got 0"):
         page.make_page({})
     with pytest.raises(ps.InputError, match="at most 50 noise inputs, got 51"):
-        page.Settings(perturbation=ps.Perturbation(n_noise=51))
+        page.PageSettings(perturbation=ps.Perturbation(n_noise=51))
     with pytest.raises(ps.InputError, match="version must be one of"):
-        page.Settings(version="v2")
+        page.PageSettings(version="v2")
     with pytest.raises(ps.InputError, match=r"below 2\^32"):
-        page.Settings(seed=2**32)
+        page.PageSettings(seed=2**32)
 
 
 def test_a_name_cannot_break_out_of_its_place():
@@ -458,7 +458,7 @@ def test_shuffle_moves_every_input_to_the_place_it_says(show):
 
 
 def test_reshuffle_every_so_many_steps(show):
-    tab = show(settings=page.Settings(perturbation=ps.Perturbation(reshuffle_every=7)))
+    tab = show(settings=page.PageSettings(perturbation=ps.Perturbation(reshuffle_every=7)))
     assert tab.locator("#every").input_value() == "7"
     seen = []
     for _ in range(22):

@@ -20,11 +20,10 @@ class Moment:
     Attributes:
         step: how many steps were taken before.
         score: the sum of their rewards.
-        inputs: what each position hears (feature,).
+        inputs: what each position hears (feature, channel).
         sources: which input that is (feature,), as `EpisodeDraws.order` numbers them.
         actions: what the policy answers (action,).
-        attention: W (embedding, feature), or None for policies without.
-        latent: m (embedding,), or None.
+        inside: what there is to see in its network, without candidate and episode; see `PolicyRun.inside`.
     """
 
     step: int
@@ -32,8 +31,7 @@ class Moment:
     inputs: np.ndarray
     sources: np.ndarray
     actions: np.ndarray
-    attention: np.ndarray | None
-    latent: np.ndarray | None
+    inside: dict[str, np.ndarray]
 
 
 def play(policy: Policy, params: object, task: Task, seed: Seed) -> Iterator[tuple[Moment, TaskRun]]:
@@ -52,17 +50,14 @@ def play(policy: Policy, params: object, task: Task, seed: Seed) -> Iterator[tup
         InputError: for a vector or a task that does not fit the policy.
     """
     for step in live(single_chunk(policy, params, task, 1, seed)):
-        inside = step.policy
-        if step.alive.any():
+        score = float(step.totals.returns[0, 0])
+        if step.alive[0, 0]:
             moment = Moment(
                 step.number,
-                float(step.totals.returns[0, 0]),
-                step.observations[0, :, 0, 0].copy(),
+                score,
+                step.observations[0, ..., 0].copy(),
                 step.task.sources[0, :, 0].copy(),
                 step.actions[0, :, 0].copy(),
-                inside.attention[0, :, :, 0].T.copy() if hasattr(inside, "attention") else None,
-                inside.latent[0, :, 0].copy() if hasattr(inside, "latent") else None,
+                {name: array[0, ..., 0].copy() for name, array in step.policy.inside().items()},
             )
-        else:
-            moment = dataclasses.replace(moment, step=step.number, score=float(step.totals.returns[0, 0]))
-        yield moment, step.task
+        yield dataclasses.replace(moment, step=step.number, score=score), step.task
