@@ -163,9 +163,7 @@ def load_model(
     policy, params, about = load_policy_about(file)
     others = [name for name in sizes if name not in _CHANGEABLE] + ["policy"] * (kind is not None)
     if others:
-        raise InputError(
-            f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out"
-        )
+        raise InputError(f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out")
     try:
         task = task_from_config(about["task"]) if "task" in about else _DEFAULT_TASK
     except InputError as error:
