@@ -288,15 +288,17 @@ def test_any_size_of_numbers_gives_finite_actions(name, exponent, brightness, se
     n_features=st.integers(1, 529),
     spread=st.sampled_from([0.05, 0.5, 5.0, 200.0]),
     whole=st.booleans(),
+    plain=st.sampled_from([0.0, 0.5, 1.0]),
     seed=st.integers(0, 2**32),
 )
-def test_no_order_of_patches_changes_a_bit(name, n_features, spread, whole, seed):
+def test_no_order_of_patches_changes_a_bit(name, n_features, spread, whole, plain, seed):
     policy = POLICIES[name]
     rng = np.random.default_rng(seed)
     params = random_params(policy, seed, spread)
     first, second = policy.agent(params), policy.agent(params)
     for _ in range(3):
         pixels = rng.integers(0, 256, (n_features, policy.n_channels)).astype(np.float32)
+        pixels[rng.random(n_features) < plain] = rng.integers(0, 256)
         if not whole:
             pixels += rng.standard_normal(pixels.shape, dtype=np.float32)
         order = rng.permutation(n_features)
@@ -335,6 +337,25 @@ def test_no_kernel_and_no_number_of_patches_breaks_it(kernel):
     if result.returncode < 0:
         pytest.skip(f"this machine cannot run the kernel {kernel}")
     assert result.returncode == 0, result.stderr
+
+
+def test_patches_of_one_gray_count_as_one_and_change_no_bit():
+    policy = POLICIES["vote"]
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 256, (40, policy.n_channels)).astype(np.float32)
+    pixels[5:30] = rng.integers(0, 256, (25, 1))
+    weights, constant, queries, *_ = policy.prepare(random_params(policy, 4)[None])
+    scratch = patches.make_patch_scratch(40, policy.n_frames, policy.patch_size**2, policy.proj_dim)
+    merged = patches.project_patches(pixels, weights[0], constant[0], scratch)
+    assert merged.counts.tolist() == [1] * 15 + [25]
+    rows = np.where(merged.varied, np.cumsum(merged.varied) - 1, 15)
+    sums = []
+    for keys, values, counts in (merged[:3], (merged.keys[rows], merged.values[rows], np.ones(40))):
+        out = np.empty((policy.n_places, policy.proj_dim + 1))
+        values = softmax.snap_values(values, counts, 40)
+        softmax.attend(queries[0], softmax.snap_keys(keys), values, softmax.make_attention_scratch(40), out)
+        sums.append(out)
+    np.testing.assert_array_equal(*sums)
 
 
 def test_an_ordinary_product_would_break_the_promise(monkeypatch):

@@ -14,8 +14,17 @@ from ..train import train
 from ..train.loop import check_covariances
 from .arguments import add_options, given
 from .options import (
-    Model, add_sizes, add_task, choose_policy, choose_task, default_policy, load_model, make_task, policy_names,
-    read_old, task_of,
+    Model,
+    add_sizes,
+    add_task,
+    choose_policy,
+    choose_task,
+    default_policy,
+    load_model,
+    make_task,
+    policy_names,
+    read_old,
+    task_of,
 )  # fmt: skip
 
 _EVOLVE_SIGMA0 = 0.02

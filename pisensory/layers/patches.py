@@ -174,10 +174,23 @@ def make_patch_scratch(n_features: int, n_frames: int, n_pixels: int, proj_dim: 
     )
 
 
-def project_patches(
-    patches: np.ndarray, weights: np.ndarray, b_value: np.ndarray, scratch: PatchScratch
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keys and values (feature, projection), float64, of one episode's patches.
+class Projected(NamedTuple):
+    """Keys and values of an episode's patches; those of one gray throughout, which are all alike, count as one.
+
+    Attributes:
+        keys, values: (row, projection), float64.
+        counts: how many patches each row is (row,).
+        varied: which patches are not of one gray (feature,): the first rows, in their order.
+    """
+
+    keys: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+    varied: np.ndarray
+
+
+def project_patches(patches: np.ndarray, weights: np.ndarray, b_value: np.ndarray, scratch: PatchScratch) -> Projected:
+    """Return the keys and values of one episode's patches.
 
     Args:
         patches: gray levels (feature, channel), float32, channels in the order frame, pixel.
@@ -185,20 +198,28 @@ def project_patches(
         b_value: (projection,).
         scratch: of `make_patch_scratch`.
     """
-    small, pixels, projected = scratch
     n_frames, n_pixels, n_columns = weights.shape
-    size = n_columns // 2
+    size, small = n_columns // 2, scratch.small
     np.multiply(patches, np.float32(_STEPS), out=small)
     np.rint(small, out=small)
     np.clip(small, -_BRIGHTEST * _STEPS, _BRIGHTEST * _STEPS, out=small)
-    np.copyto(pixels, small)
-    by_frame = pixels.reshape(len(pixels), n_frames, n_pixels).transpose(1, 0, 2)
-    np.matmul(by_frame, weights, out=projected)
-    keys = np.add.reduce(projected[:, :, :size], axis=0)
+    # A patch of one gray in all frames has the key 0 and the value b_v, exactly.
+    varied = (small != small[:, :1]).any(axis=1)
+    n_varied = np.count_nonzero(varied)
+    n_plain = len(varied) - n_varied
+    pixels = scratch.pixels[:n_varied]
+    np.copyto(pixels, small[varied] if n_plain else small)
+    by_frame = pixels.reshape(n_varied, n_frames, n_pixels).transpose(1, 0, 2)
+    projected = np.matmul(by_frame, weights, out=scratch.projected[:, :n_varied])
+    keys, values = np.zeros((2, n_varied + (n_plain > 0), size))
+    np.add.reduce(projected[:, :, :size], axis=0, out=keys[:n_varied])
     # Whole numbers, all exact: n sum x^2 - (sum x)^2 is n^2 times the variance, in steps.
     squares = np.einsum("fnp,fnp->fn", by_frame, by_frame)
     variance = n_pixels * squares - np.square(projected[:, :, -1])
     variance *= (n_pixels * WHITE * _STEPS) ** -2.0
     deviation = np.sqrt(variance + NORM_EPSILON) * (WHITE * _STEPS)
-    values = projected[:, :, size:-1] / deviation[:, :, None]
-    return keys, np.add.reduce(values, axis=0) + b_value
+    np.add.reduce(projected[:, :, size:-1] / deviation[:, :, None], axis=0, out=values[:n_varied])
+    values += b_value
+    counts = np.ones(len(keys))
+    counts[n_varied:] = n_plain
+    return Projected(keys, values, counts, varied)

@@ -3,7 +3,7 @@
     m_i = sum_p softmax_p(q_i k_p) v_p
 
 `attend` is for rollouts. Its two products run in float64 over numbers snapped to so few bits (`snap`) that sums
-need no rounding: queries and keys of 24 or 25, weights of 23, values of what is left of 53. The softmax's
+need no rounding: queries and keys of 24 or 25, weights of 24, values of what is left of 53. The softmax's
 denominator is one more column of the values, the ones. Its error is that of float32.
 
 `softmax_attention` and `softmax_attention_back` are for gradients, in the dtype of their arrays, without that
@@ -20,10 +20,11 @@ import numpy as np
 from .patches import EXACT_BITS, bits_of, snap
 
 _QUERY_BITS = 24
-_WEIGHT_BITS = 23
-# 1 + w with w from 0 to 1 is rounded by float32 to a multiple of 2^-23: a snap in two fast passes.
-_SNAPPER = np.float32(1.0)
+# Weights w from 0 to 1 are used as 1 + w, which float32 rounds to a multiple of 2^-23; the ones are taken off the sums.
+_WEIGHT_BITS = 24
+_ONE = np.float32(1.0)
 _TILE = 2**15  # weights worked on at once: what stays in a core's cache
+_LEAST_ROWS = 8
 _LARGEST = 2.0**60
 
 
@@ -37,32 +38,39 @@ def snap_keys(keys: np.ndarray) -> np.ndarray:
     return snap(np.clip(keys, -_LARGEST, _LARGEST), EXACT_BITS - _QUERY_BITS - bits_of(keys.shape[1]))
 
 
-def snap_values(values: np.ndarray) -> np.ndarray:
-    """Return values (feature, projection) as `attend` takes them, a column of ones added, float64."""
-    bits = EXACT_BITS - _WEIGHT_BITS - bits_of(len(values))
-    snapped = snap(np.clip(values, -_LARGEST, _LARGEST), bits, axis=(0,))
-    return np.concatenate([snapped, np.ones((len(values), 1))], axis=1)
+def snap_values(values: np.ndarray, counts: np.ndarray, n_features: int) -> np.ndarray:
+    """Return values as `attend` takes them, a column of ones added, (feature, projection + 1), float64.
+
+    Args:
+        values: (row, projection).
+        counts: how many features each row stands for (row,), to be multiplied by.
+        n_features: how many there are in all.
+    """
+    bits = EXACT_BITS - _WEIGHT_BITS - bits_of(n_features)
+    snapped = np.empty((len(values), values.shape[1] + 1))
+    snapped[:, :-1] = snap(np.clip(values, -_LARGEST, _LARGEST), bits, axis=(0,))
+    snapped[:, -1] = 1
+    snapped *= counts[:, None]
+    return snapped
 
 
 class AttentionScratch(NamedTuple):
-    """Scratch for `attend`: scores and weights of some rows of queries."""
+    """Scratch for `attend`: scores and weights of some rows of queries, for at most so many features."""
 
-    scores: np.ndarray  # (row, feature), float64
-    weights: np.ndarray  # (row, feature), float32
-    largest: np.ndarray  # (row, 1), float64
+    scores: np.ndarray  # (row * feature,), float64
+    weights: np.ndarray  # (row * feature,), float32
 
 
-def make_attention_scratch(n_features: int, n_queries: int) -> AttentionScratch:
-    """Return the scratch for so many patches."""
-    rows = min(n_queries, max(8, _TILE // n_features))
-    shape = (rows, n_features)
-    return AttentionScratch(np.empty(shape), np.empty(shape, np.float32), np.empty((rows, 1)))
+def make_attention_scratch(n_features: int) -> AttentionScratch:
+    """Return the scratch for so many features."""
+    size = max(_TILE, _LEAST_ROWS * n_features)
+    return AttentionScratch(np.empty(size), np.empty(size, np.float32))
 
 
 def attend(
     queries: np.ndarray, keys: np.ndarray, values: np.ndarray, scratch: AttentionScratch, out: np.ndarray
 ) -> None:
-    """Write the attention's sums of values into `out`: the same bits in any order of the patches.
+    """Write the attention's sums of values into `out`: the same bits in any order of the features.
 
     Args:
         queries: (embedding, projection) of `snap_queries`, the scale of the scores in them.
@@ -71,23 +79,32 @@ def attend(
         scratch: of `make_attention_scratch`.
         out: receives (embedding, projection + 1); in the last column the sum of the weights.
     """
-    for start in range(0, len(queries), len(scratch.scores)):
-        scores, _ = weigh(queries[start : start + len(scratch.scores)], keys, scratch)
-        np.matmul(scores, values, out=out[start : start + len(scores)])
+    n_rows = len(scratch.scores) // len(keys)
+    for start in range(0, len(queries), n_rows):
+        part = queries[start : start + n_rows]
+        scores, weights = (array[: len(part) * len(keys)].reshape(len(part), len(keys)) for array in scratch)
+        _weigh(part, keys, scores, weights)
+        np.copyto(scores, weights)
+        np.matmul(scores, values, out=out[start : start + n_rows])
+    np.subtract(out, np.add.reduce(values, axis=0), out=out)
 
 
-def weigh(queries: np.ndarray, keys: np.ndarray, scratch: AttentionScratch) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights of patches, at most 1, for some rows of queries: (row, feature), float64 and float32."""
-    scores, weights, largest = (array[: len(queries)] for array in scratch)
+def _weigh(queries: np.ndarray, keys: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
+    """Write 1 + w into `weights` (query, feature), w from 0 to 1, the largest of each query 1."""
     np.matmul(queries, keys.T, out=scores)
-    np.maximum.reduce(scores, axis=1, keepdims=True, out=largest)
-    np.subtract(scores, largest, out=scores)
     np.copyto(weights, scores, casting="same_kind")
+    np.subtract(weights, np.maximum.reduce(weights, axis=1, keepdims=True), out=weights)
     np.exp(weights, out=weights)
-    np.add(weights, _SNAPPER, out=weights)
-    np.subtract(weights, _SNAPPER, out=weights)
-    np.copyto(scores, weights)
-    return scores, weights
+    np.add(weights, _ONE, out=weights)
+
+
+def attention_weights(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return the softmax (embedding, feature), float32, that `attend` uses of these keys, one for each feature."""
+    shape = len(queries), len(keys)
+    weights = np.empty(shape, np.float32)
+    _weigh(queries, keys, np.empty(shape), weights)
+    exact = weights.astype(np.float64) - 1
+    return (exact / exact.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def softmax_attention(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

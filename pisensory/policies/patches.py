@@ -262,10 +262,9 @@ class PatchRun(PolicyRun):
         shape = (n_candidates, n_episodes)
         self._seen = np.zeros((*shape, n_features, policy.n_channels), np.float32)
         self.observations = self._seen.transpose(0, 2, 3, 1)
-        self._keys = np.zeros((*shape, n_features, policy.proj_dim))
         self._latent = np.zeros((*shape, policy.n_places, policy.proj_dim), np.float32)
         self._projecting = patches.make_patch_scratch(n_features, n_frames, n_pixels, policy.proj_dim)
-        self._attending = softmax.make_attention_scratch(n_features, policy.n_places)
+        self._attending = softmax.make_attention_scratch(n_features)
         self._sums = np.empty((policy.n_places, policy.proj_dim + 1))
         self._head: Any = (_VoteHead if policy.head == "vote" else _DenseHead)(policy, rest, n_episodes)
         self.actions = self._head.actions
@@ -278,13 +277,18 @@ class PatchRun(PolicyRun):
             self._head.see(candidate, episode, latent, self._latent[candidate, episode])
         self._head.act()
 
-    def _look(self, candidate: int, episode: int) -> np.ndarray:
-        """Return the latent code m (place, channel) of one episode."""
-        keys, values = patches.project_patches(
+    def _project(self, candidate: int, episode: int) -> patches.Projected:
+        """Return keys, snapped, and values of the patches of one episode."""
+        projected = patches.project_patches(
             self._seen[candidate, episode], self._weights[candidate], self._constant[candidate], self._projecting
         )
-        keys = self._keys[candidate, episode] = softmax.snap_keys(keys)
-        softmax.attend(self._queries[candidate], keys, softmax.snap_values(values), self._attending, self._sums)
+        return projected._replace(keys=softmax.snap_keys(projected.keys))
+
+    def _look(self, candidate: int, episode: int) -> np.ndarray:
+        """Return the latent code m (place, channel) of one episode."""
+        keys, values, counts, _ = self._project(candidate, episode)
+        values = softmax.snap_values(values, counts, self._seen.shape[2])
+        softmax.attend(self._queries[candidate], keys, values, self._attending, self._sums)
         means = self._sums[:, :-1] / self._sums[:, -1:]
         np.maximum(means, 0, out=means)
         latent = norm.layer_norm(means)[0].astype(np.float32)
@@ -303,9 +307,9 @@ class PatchRun(PolicyRun):
         """
         attention = np.empty((*self._seen.shape[:2], self.policy.n_places, self._seen.shape[2]), np.float32)
         for candidate, episode in np.ndindex(self._seen.shape[:2]):
-            scores = self._queries[candidate] @ self._keys[candidate, episode].T
-            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-            attention[candidate, episode] = weights / weights.sum(axis=1, keepdims=True)
+            keys, _, _, varied = self._project(candidate, episode)
+            of_each = keys[np.where(varied, np.cumsum(varied) - 1, len(keys) - 1)]
+            attention[candidate, episode] = softmax.attention_weights(self._queries[candidate], of_each)
         return {
             "latent": self._latent.transpose(0, 2, 3, 1),
             "attention": attention.transpose(0, 3, 2, 1),
@@ -316,7 +320,7 @@ class PatchRun(PolicyRun):
         """Return the run of only these candidates, in the state they are in."""
         _, n_episodes, n_features, _ = self._seen.shape
         kept = PatchRun(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
-        kept._latent[...], kept._keys[...] = self._latent[rows], self._keys[rows]
+        kept._latent[...] = self._latent[rows]
         kept._head.take(self._head, rows)
         return kept
 
