@@ -199,16 +199,16 @@ def project_patches(patches: np.ndarray, weights: np.ndarray, b_value: np.ndarra
         scratch: of `make_patch_scratch`.
     """
     n_frames, n_pixels, n_columns = weights.shape
-    size, small = n_columns // 2, scratch.small
-    np.multiply(patches, np.float32(_STEPS), out=small)
-    np.rint(small, out=small)
-    np.clip(small, -_BRIGHTEST * _STEPS, _BRIGHTEST * _STEPS, out=small)
+    size = n_columns // 2
     # A patch of one gray in all frames has the key 0 and the value b_v, exactly.
-    varied = (small != small[:, :1]).any(axis=1)
+    varied = np.maximum.reduce(patches, axis=1) > np.minimum.reduce(patches, axis=1)
     n_varied = np.count_nonzero(varied)
     n_plain = len(varied) - n_varied
-    pixels = scratch.pixels[:n_varied]
-    np.copyto(pixels, small[varied] if n_plain else small)
+    small, pixels = scratch.small[:n_varied], scratch.pixels[:n_varied]
+    np.multiply(patches[varied] if n_plain else patches, np.float32(_STEPS), out=small)
+    np.rint(small, out=small)
+    np.clip(small, -_BRIGHTEST * _STEPS, _BRIGHTEST * _STEPS, out=small)
+    np.copyto(pixels, small)
     by_frame = pixels.reshape(n_varied, n_frames, n_pixels).transpose(1, 0, 2)
     projected = np.matmul(by_frame, weights, out=scratch.projected[:, :n_varied])
     keys, values = np.zeros((2, n_varied + (n_plain > 0), size))

@@ -26,6 +26,7 @@ _ONE = np.float32(1.0)
 _TILE = 2**15  # weights worked on at once: what stays in a core's cache
 _LEAST_ROWS = 8
 _LARGEST = 2.0**60
+_SAFE = 60.0
 
 
 def snap_queries(queries: np.ndarray) -> np.ndarray:
@@ -107,6 +108,16 @@ def attention_weights(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return (exact / exact.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
+def within_bounds(queries: np.ndarray, keys: np.ndarray) -> bool:
+    """Return whether no score can be beyond +-60 (Cauchy and Schwarz), so that exponentials stay within float32.
+
+    Args:
+        queries, keys: (..., channel), the scores being their products.
+    """
+    longest = np.einsum("ic,ic->i", queries, queries).max() * np.einsum("ic,ic->i", keys, keys).max()
+    return bool(longest <= _SAFE**2)
+
+
 def softmax_attention(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the attention's sums of values, and what its way back needs.
 
@@ -118,8 +129,10 @@ def softmax_attention(queries: np.ndarray, keys: np.ndarray, values: np.ndarray)
         m (embedding, projection), and the logarithms of the softmax's denominators (embedding, 1).
     """
     weights = queries @ keys.T
-    largest = weights.max(axis=1, keepdims=True)
-    np.subtract(weights, largest, out=weights)
+    largest: np.ndarray | float = 0.0
+    if not within_bounds(queries, keys):
+        largest = weights.max(axis=1, keepdims=True)
+        np.subtract(weights, largest, out=weights)
     np.exp(weights, out=weights)
     sums = weights @ np.concatenate([values, np.ones_like(values[:, :1])], axis=1)
     total = sums[:, -1:]

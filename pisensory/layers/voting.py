@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_SAFE = 60.0  # scores within it: neither their exponentials nor sums of these leave float32
+from .softmax import within_bounds
+
 _TILE = 2**16  # shares worked on at once: what stays in a core's cache
 
 
@@ -27,7 +28,7 @@ def vote(voters: np.ndarray, choices: np.ndarray) -> np.ndarray:
     scratch = np.empty((rows, choices.shape[1]), voters.dtype)
     ones = np.ones(choices.shape[1], voters.dtype)
     votes = np.zeros(choices.shape[1], voters.dtype)
-    safe = _within_bounds(voters, choices)
+    safe = within_bounds(voters, choices.T)
     for start in range(0, len(voters), rows):
         shares = _exponentials(voters[start : start + rows], choices, safe, scratch)
         votes += np.reciprocal(shares @ ones) @ shares
@@ -39,7 +40,7 @@ def vote_back(voters: np.ndarray, choices: np.ndarray, d_votes: np.ndarray) -> t
     rows = max(1, min(len(voters), _TILE // choices.shape[1]))
     scratch = np.empty((rows, choices.shape[1]), voters.dtype)
     d_voters, d_choices = np.empty_like(voters), np.zeros_like(choices)
-    safe = _within_bounds(voters, choices)
+    safe = within_bounds(voters, choices.T)
     for start in range(0, len(voters), rows):
         part = slice(start, start + rows)
         shares = _exponentials(voters[part], choices, safe, scratch)
@@ -55,12 +56,6 @@ def best_places(votes: np.ndarray, n_places: int) -> np.ndarray:
     least = np.partition(votes, -n_places)[-n_places]
     among = np.flatnonzero(votes >= least)
     return among[np.argsort(-votes[among], kind="stable")[:n_places]]
-
-
-def _within_bounds(voters: np.ndarray, choices: np.ndarray) -> bool:
-    """Return whether no score can be beyond `_SAFE`, by the inequality of Cauchy and Schwarz."""
-    longest = np.einsum("ic,ic->i", voters, voters).max() * np.einsum("cj,cj->j", choices, choices).max()
-    return bool(longest <= _SAFE**2)
 
 
 def _exponentials(voters: np.ndarray, choices: np.ndarray, safe: bool, scratch: np.ndarray) -> np.ndarray:

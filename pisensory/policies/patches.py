@@ -31,7 +31,9 @@ from .base import Policy, PolicyRun, State, Unrolled, Weights
 from .voting_head import VotingHead, fold_memory, fold_votes, memory_shapes, places_of, vote_shapes
 
 HEADS = ("vote", "dense")
-_PICTURES_AT_ONCE = 16  # in a convolution on the way to a gradient: what stays in a core's cache
+# Pictures on the way to a gradient that stay in a core's cache: in a convolution, and before it.
+_PICTURES_AT_ONCE = 16
+_LOOKS_AT_ONCE = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -410,7 +412,7 @@ def _convolve(policy: PatchPolicy, windows: list[np.ndarray], picture: np.ndarra
 class PatchSequence(Unrolled):
     """A patch policy's look at a batch of stacks of frames, each on its own, as it has no memory.
 
-    Frames run one after the other, each in a core's cache, convolutions a few at a time, dense layers all at once.
+    Pictures run a few at a time, in a core's cache, the dense layers all at once.
     What the way back needs is kept, but for the attention, which is computed again.
     """
 
@@ -418,26 +420,25 @@ class PatchSequence(Unrolled):
 
     def __init__(self, policy: PatchPolicy, params: np.ndarray, observations: np.ndarray) -> None:
         self.policy, dtype = policy, observations.dtype.type
-        self._named = {name: array[0] for name, array in unflatten(params[None], policy.layout).items()}
+        vector = params.astype(dtype)
+        self._named = {name: array[0] for name, array in unflatten(vector[None], policy.layout).items()}
         n_steps, n_features, n_channels, n_episodes = observations.shape
         n_pictures = n_steps * n_episodes
         self._seen = observations.transpose(0, 3, 1, 2).reshape(n_pictures, n_features, n_channels)
         self._fold(dtype)
-        self._frames = [self._look(seen) for seen in self._seen]
-        latent = np.stack([frame.normed for frame in self._frames])
+        self._looks = [self._look(seen) for seen in _blocks(self._seen, _LOOKS_AT_ONCE)]
+        latent = np.concatenate([look.normed for look in self._looks])
         if policy.norm_weights:
-            latent = latent * self._named["g_latent"].astype(dtype) + self._named["c_latent"].astype(dtype)
+            latent *= self._named["g_latent"]
+            latent += self._named["c_latent"]
         np.clip(latent, 0, layers.LARGEST_OUTPUT, out=latent)
         self._pictures = [latent.reshape(n_pictures, *policy.grid, policy.proj_dim)]
-        blocks = [_convolve(policy, self._windows, block) for block in self._blocks(self._pictures[0])]
+        blocks = [_convolve(policy, self._windows, block) for block in _blocks(self._pictures[0])]
         self._pictures += [np.concatenate(parts) for parts in list(zip(*blocks))[1:]]
         self._dense.inputs[0].planes[:-1] = self._pictures[-1].reshape(n_pictures, -1).T
         layers.dense_layers(self._dense)
         actions = self._dense.outputs[-1].planes.reshape(policy.n_actions, n_steps, n_episodes)
         self.actions = np.ascontiguousarray(actions.swapaxes(0, 1))
-
-    def _blocks(self, pictures: np.ndarray) -> list[np.ndarray]:
-        return [pictures[start : start + _PICTURES_AT_ONCE] for start in range(0, len(pictures), _PICTURES_AT_ONCE)]
 
     def _fold(self, dtype: type) -> None:
         """Make the queries, and one matrix each of what makes keys and values of pixels."""
@@ -463,14 +464,15 @@ class PatchSequence(Unrolled):
         return w_value.reshape(self.policy.proj_dim, self.policy.n_frames, -1)
 
     def _look(self, seen: np.ndarray) -> _Look:
-        """Return the latent code of patches (feature, channel), and what its way back needs."""
-        by_frame = seen.reshape(len(seen), self.policy.n_frames, -1)
-        pixels = norm.layer_norm(by_frame * seen.dtype.type(1 / patches.WHITE))[0].reshape(seen.shape)
+        """Return the latent codes of a few pictures (picture, feature, channel), and what their way back needs."""
+        by_frame = seen.reshape(*seen.shape[:2], self.policy.n_frames, -1)
+        pixels = norm.layer_norm(by_frame, patches.NORM_EPSILON * patches.WHITE**2)[0].reshape(seen.shape)
         keys = seen @ self._to_keys
         values = pixels @ self._to_values
         values += self._constant
-        sums, log_total = softmax.softmax_attention(self._queries, keys, values)
-        return _Look(pixels, keys, values, sums, log_total, *norm.layer_norm(np.maximum(sums, 0)))
+        attended = [softmax.softmax_attention(self._queries, *parts) for parts in zip(keys, values)]
+        sums, log_totals = (np.stack(parts) for parts in zip(*attended))
+        return _Look(pixels, keys, values, sums, log_totals, *norm.layer_norm(np.maximum(sums, 0)))
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         n_pictures = len(self._seen)
@@ -496,7 +498,7 @@ class PatchSequence(Unrolled):
             weights = self._windows[2 * number]
             parts = [
                 convolution.convolve_back(before, weights, kernel, stride, d_after)
-                for before, d_after in zip(self._blocks(self._pictures[number]), self._blocks(d_picture))
+                for before, d_after in zip(_blocks(self._pictures[number]), _blocks(d_picture))
             ]
             d_before, d_weights, d_constants = zip(*parts)
             d_picture = np.concatenate(d_before)
@@ -506,29 +508,29 @@ class PatchSequence(Unrolled):
 
     def _back_through_attention(self, d_latents: np.ndarray) -> dict[str, np.ndarray]:
         """Return the gradients of what makes the latent codes, from those by them (picture, place, channel)."""
-        policy, named = self.policy, self._named
-        dtype = d_latents.dtype
-        d_queries, d_to_keys, d_to_values = (
-            np.zeros_like(array) for array in (self._queries, self._to_keys, self._to_values)
-        )
-        d_constant = np.zeros_like(self._constant)
-        gain = named["g_latent"].astype(dtype) if policy.norm_weights else None
-        d_gain, d_bias = np.zeros((2, policy.proj_dim), dtype)
-        for seen, look, d_latent in zip(self._seen, self._frames, d_latents):
-            if gain is not None:
-                d_gain += np.einsum("mc,mc->c", d_latent, look.normed)
-                d_bias += np.add.reduce(d_latent, axis=0)
-                d_latent = d_latent * gain
+        policy = self.policy
+        totals = [np.zeros_like(array) for array in (self._queries, self._to_keys, self._to_values, self._constant)]
+        d_queries, d_to_keys, d_to_values, d_constant = totals
+        d_gain, d_bias = np.zeros((2, policy.proj_dim), d_latents.dtype)
+        blocks = (_blocks(array, _LOOKS_AT_ONCE) for array in (self._seen, d_latents))
+        for look, seen, d_latent in zip(self._looks, *blocks):
+            if policy.norm_weights:
+                d_gain += np.einsum("pmc,pmc->c", d_latent, look.normed)
+                d_bias += np.add.reduce(d_latent, axis=(0, 1))
+                d_latent = d_latent * self._named["g_latent"]
             d_sums = norm.layer_norm_back(look.normed, look.scale, d_latent)
             np.multiply(d_sums, look.sums > 0, out=d_sums)
-            d_look, d_keys, d_values = softmax.softmax_attention_back(
-                self._queries, look.keys, look.values, look.sums, look.log_total, d_sums
-            )
-            d_queries += d_look
-            d_to_keys += seen.T @ d_keys
-            d_to_values += look.pixels.T @ d_values
+            back = [
+                softmax.softmax_attention_back(self._queries, *parts)
+                for parts in zip(look.keys, look.values, look.sums, look.log_totals, d_sums)
+            ]
+            d_looks, d_keys, d_values = (np.stack(parts).reshape(-1, policy.proj_dim) for parts in zip(*back))
+            d_queries += d_looks.reshape(-1, *d_queries.shape).sum(axis=0)
+            n_channels = seen.shape[-1]
+            d_to_keys += seen.reshape(-1, n_channels).T @ d_keys
+            d_to_values += look.pixels.reshape(-1, n_channels).T @ d_values
             d_constant += np.add.reduce(d_values, axis=0)
-        result = self._unfold(d_queries, d_to_keys, d_to_values, d_constant)
+        result = self._unfold(*totals)
         return {**result, "g_latent": d_gain, "c_latent": d_bias} if policy.norm_weights else result
 
     def _unfold(
@@ -560,12 +562,16 @@ class PatchSequence(Unrolled):
 
 
 class _Look(NamedTuple):
-    """What the way back from the latent code of one picture needs."""
+    """What the way back from the latent codes of a few pictures needs; arrays (picture, ...)."""
 
-    pixels: np.ndarray  # normalised (feature, channel)
+    pixels: np.ndarray  # normalised (picture, feature, channel)
     keys: np.ndarray
     values: np.ndarray
     sums: np.ndarray
-    log_total: np.ndarray
+    log_totals: np.ndarray
     normed: np.ndarray
     scale: np.ndarray
+
+
+def _blocks(pictures: np.ndarray, size: int = _PICTURES_AT_ONCE) -> list[np.ndarray]:
+    return [pictures[start : start + size] for start in range(0, len(pictures), size)]
