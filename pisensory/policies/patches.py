@@ -222,13 +222,17 @@ class PatchPolicy(Policy):
         for number in range(len(self.convolutions)):
             window = convolution.fold_convolution(named[f"w_window{number}"])
             folded += [layers.as_weights(window, dtype), layers.as_weights(named[f"b_window{number}"], dtype)]
-        first, *rest = layers.fold_dense(named, "head")
+        weight, bias = (layers.as_weights(named[f"head0_{part}"], dtype) for part in ("weight", "bias"))
         rows, columns, channels = self._pictures[-1]
         # The published order of a picture is channel, row, column; here the channel comes last.
-        by_picture = first[..., :-1].reshape(*first.shape[:-1], channels, rows, columns)
-        moved = np.moveaxis(by_picture, -3, -1).reshape(*first.shape[:-1], -1)
-        first = np.concatenate([moved, first[..., -1:]], axis=-1)
-        return [*folded, *(layers.as_weights(array, dtype) for array in (first, *rest))]
+        first = np.empty((*weight.shape[:2], weight.shape[2] + 1), dtype)
+        by_picture = first[..., :-1].reshape(*weight.shape[:2], rows, columns, channels)
+        by_picture[...] = np.moveaxis(weight.reshape(*weight.shape[:2], channels, rows, columns), 2, -1)
+        first[..., -1] = bias
+        rest = layers.fold_dense(
+            {name: array for name, array in named.items() if not name.startswith("head0_")}, "head"
+        )
+        return [*folded, *(layers.as_weights(array, dtype) for array in (first[:, None], *rest))]
 
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return PatchRun(self, weights, n_features, n_episodes)
@@ -489,10 +493,9 @@ class PatchSequence(Unrolled):
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the gradient by the latent picture, and those of convolutions and dense layers by name."""
         policy = self.policy
-        first, d_bias = d_dense[0][..., :-1], d_dense[0][..., -1:]
-        by_channel = np.moveaxis(first.reshape(*first.shape[:-1], *policy._pictures[-1]), -1, -3)
-        d_dense = [np.concatenate([by_channel.reshape(first.shape), d_bias], axis=-1), *d_dense[1:]]
         named = {name: array[0] for name, array in layers.unfold_dense(d_dense, "head").items()}
+        first = named["head0_weight"]
+        named["head0_weight"] = np.moveaxis(first.reshape(len(first), *policy._pictures[-1]), -1, 1)
         for number, (_, kernel, stride) in reversed(list(enumerate(policy.convolutions))):
             np.multiply(d_picture, self._pictures[number + 1] > 0, out=d_picture)
             weights = self._windows[2 * number]
