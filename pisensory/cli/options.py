@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from ..models import model_names, model_path
 from ..policies import POLICIES, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
-from ..tasks import CartPoleSwingUp, Perturbation, Task, task_from_config, task_from_text
+from ..tasks import TASKS, CartPoleSwingUp, GymTask, Perturbation, Task, task_from_config, task_from_text
 from .arguments import add_options, flags, given
 
 # Names on the command line of policies that files know as another kind in certain sizes.
@@ -49,11 +49,9 @@ def policy_names() -> list[str]:
 def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True) -> None:
     """Add the options that choose the task and, with `inputs`, perturb what it shows."""
     group = parser.add_argument_group("task and inputs" if inputs else "task")
-    group.add_argument(
-        "--task",
-        metavar="TASK",
-        help=f"harder, v0 or v1; ant; gym:ID or gymnasium:ID of an environment (default: {default})",
-    )
+    others = "; ".join(kind for kind in TASKS if kind not in (CartPoleSwingUp.kind, GymTask.kind))
+    named = f"harder, v0 or v1; {others}; gym:ID or gymnasium:ID of an environment (default: {default})"
+    group.add_argument("--task", metavar="TASK", help=named)
     group.add_argument(
         *flags("max_steps"), dest="task.max_steps", type=int, metavar="N",
         help="longest episode (default: that of the task)",
@@ -109,25 +107,32 @@ def default_policy(name: str, task: Task) -> Policy:
     return cls(**{**_PUBLISHED.get((task.kind, name), {}), **sizes, **of_task})
 
 
-def read_old(options: argparse.Namespace) -> tuple[dict[str, Any] | None, bool]:
-    """Return the config of the run that is to be resumed, if there is one, and whether it is one of the recipe."""
-    folder = Path(options.run_dir)
-    for name in (RECIPE, CONFIG):
-        if given(options, "run").get("resume") and (folder / name).exists():
-            return read_config(folder, name), name == RECIPE
-    return None, False
+def choose_run(
+    options: argparse.Namespace,
+    name: str,
+    base: Task = _DEFAULT_TASK,
+    default: Callable[[str, Task], Policy] = default_policy,
+) -> tuple[Task, Policy, str | None]:
+    """Return the task and the policy of a run: those of the one to resume, or new ones, with what was asked for.
 
+    Args:
+        options: of the command.
+        name: of the policy.
+        base: the task of a new run, if no other is asked for.
+        default: gives the policy of a new run.
 
-def task_of(old: Mapping[str, Any] | None, base: Task = _DEFAULT_TASK) -> Task:
-    """Return the task of a run's config, or `base` where there is none."""
-    return base if old is None else task_from_config(old["task"])
-
-
-def choose_policy(options: argparse.Namespace, name: str, old: Mapping[str, Any] | None, base: Policy) -> Policy:
-    """Return the policy of a run's config, if `name` is its name, or else `base`; in the sizes asked for."""
-    before = base if old is None else policy_from_config(old["policy"])
-    same = name == (before.label if before.label in _NAMED else before.kind)
-    return make_policy(before if same else base, given(options, "sizes"))
+    Returns:
+        Task, policy, and which file of the folder says so: RECIPE, CONFIG, or None for a new run.
+    """
+    files = (RECIPE, CONFIG) if given(options, "run").get("resume") else ()
+    begun = next((file for file in files if Path(options.run_dir, file).exists()), None)
+    old = read_config(options.run_dir, begun) if begun else None
+    task = make_task(options, base if old is None else task_from_config(old["task"]))
+    policy = default(name, task)
+    before = policy if old is None else policy_from_config(old["policy"])
+    if name == (before.label if before.label in _NAMED else before.kind):
+        policy = before
+    return task, make_policy(policy, given(options, "sizes")), begun
 
 
 def make_policy(base: Policy, sizes: Mapping[str, Any]) -> Policy:
@@ -163,7 +168,8 @@ def load_model(
     policy, params, about = load_policy_about(file)
     others = [name for name in sizes if name not in _CHANGEABLE] + ["policy"] * (kind is not None)
     if others:
-        raise InputError(f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out")
+        option = flags(others[0])[0]
+        raise InputError(f"{option} is for bare vectors, and {file} says what its network is: leave it out")
     try:
         task = task_from_config(about["task"]) if "task" in about else _DEFAULT_TASK
     except InputError as error:
