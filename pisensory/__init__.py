@@ -14,8 +14,8 @@ from .errors import DivergedError, ExecutorError, FileError, InputError, Missing
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
-from .models import load_model
 from .layers.patches import Patches
+from .models import load_model
 from .policies import Agent, AttentionAgentPolicy, InvariantPolicy, MLPPolicy, PatchPolicy, Policy
 from .rollout import Rollout
 from .runs import TrainingInterrupted

@@ -69,6 +69,8 @@ class CarRacingTask(FramesTask):
     n_actions: ClassVar[int] = 3  # type: ignore[misc]
     chunk_episodes: ClassVar[int] = 8  # each has a bitmap of 20 MB
     score_episodes: ClassVar[int] = 16
+    action_names: ClassVar[tuple[str, ...]] = ("steer", "gas", "brake")
+    seen_rows: ClassVar[float] = car_picture.SEEN / car_picture.SIZE
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -101,6 +103,11 @@ class CarRacingTask(FramesTask):
     def seen(self) -> View:  # type: ignore[override]
         """How the view cuts the pictures."""
         return VIEWS[self.view]
+
+    def seen_as(self, n_channels: int) -> CarRacingTask:
+        """Return the same task in the view whose patches have so many channels."""
+        views = [name for name, view in VIEWS.items() if view.senses.n_channels == n_channels]
+        return dataclasses.replace(self, view=views[0]) if views else self
 
     @property
     def for_training(self) -> CarRacingTask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -55,10 +55,33 @@ class FramesTask(EnvironmentTask):
 
     seen: View
 
+    seen_rows: ClassVar[float] = 1.0  # the share of the rows that `TaskRun.picture` shows
+
     @property
     def senses(self) -> Senses:
         """The patches, row by row."""
         return self.seen.senses
+
+    def mosaic(self, features: np.ndarray) -> np.ndarray:
+        """Return the newest picture (row, column, color), uint8, as patches (feature, channel) in their order make it.
+
+        Of patches that overlap each shows what the next does not.
+        """
+        view = self.seen
+        (rows, columns), size, step = view.senses.grid or (0, 0), view.patches.size, view.patches.stride
+        newest = features[: rows * columns].reshape(-1, view.n_frames, size, size, view.n_colors)[:, -1, :step, :step]
+        cells = np.full((rows * columns, *newest.shape[1:]), 255.0)
+        cells[: len(newest)] = newest
+        picture = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2).reshape(rows * step, columns * step, -1)
+        return np.broadcast_to(np.clip(picture, 0, 255), (*picture.shape[:2], 3)).astype(np.uint8)
+
+    def boxes(self) -> np.ndarray:
+        """Return where the patches lie in the task's picture (feature, 4), as shares of its width and height."""
+        view = self.seen
+        rows, columns = view.patches.grid(view.size, view.size)
+        row, column = np.divmod(np.arange(rows * columns), columns) * np.array(view.patches.stride)
+        corners = np.stack([column, row, column + view.patches.size, row + view.patches.size], axis=1) / view.size
+        return corners / np.array([1, self.seen_rows, 1, self.seen_rows])
 
 
 class FramesRun(EnvironmentRun):
