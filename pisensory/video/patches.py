@@ -24,7 +24,7 @@ from .frames import ACCENT, CARD, INK, LINE, PAPER, SOFT, describe
 _MARGIN, _PAD, _HEAD, _CAPTION, _METERS, _FOOT = 24, 18, 50, 26, 46, 44  # in units of a 1280th of the width
 _SMALL, _NORMAL, _LARGE = 15, 17, 22
 _LEAST_FONT = 9  # pixels
-_DARKEST = 0.3  # of the brightness, where an agent does not look
+_DARKEST = 0.4  # of the brightness, where an agent does not look
 _FRAMED, _BEST = (255, 214, 90), (255, 255, 255)
 _STEER, _BAR = (58, 118, 181), (230, 226, 218)
 
