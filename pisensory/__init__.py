@@ -14,23 +14,35 @@ from .errors import DivergedError, ExecutorError, FileError, InputError, Missing
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
+from .layers.patches import Patches
 from .models import load_model
-from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
+from .policies import Agent, AttentionAgentPolicy, InvariantPolicy, MLPPolicy, PatchPolicy, Policy
 from .rollout import Rollout
 from .runs import TrainingInterrupted
-from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Senses, Task, perturb_env, scale_action
+from .tasks import (
+    AntTask,
+    CarRacingTask,
+    CartPoleSwingUp,
+    GymTask,
+    Perturbation,
+    PongTask,
+    Senses,
+    Task,
+    perturb_env,
+    scale_action,
+)
 from .tasks.gym_env import register_envs
 from .train import TrainResult, train
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Agent", "AntTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor", "DivergedError", "Evaluation",
-    "ExecutorError", "FileError", "GymTask", "InputError", "InvariantPolicy", "MLPPolicy", "MissingExtraError",
-    "Perturbation", "PisensoryError", "Policy", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task",
-    "TaskError", "TrainResult", "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params",
-    "load_policy", "perturb_env", "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train",
-    "train_with_teacher",
+    "Agent", "AntTask", "AttentionAgentPolicy", "CarRacingTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor",
+    "DivergedError", "Evaluation", "ExecutorError", "FileError", "GymTask", "InputError", "InvariantPolicy",
+    "MLPPolicy", "MissingExtraError", "PatchPolicy", "Patches", "Perturbation", "PisensoryError", "Policy", "PongTask",
+    "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult", "TrainingInterrupted",
+    "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env", "register_envs", "rollout",
+    "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
 ]  # fmt: skip
 
 if "gymnasium" in sys.modules:

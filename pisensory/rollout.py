@@ -268,6 +268,7 @@ def _live(chunk: Chunk) -> Iterator[Step]:
                 totals.keep(going)
                 task, policy = task.keep(going), policy.keep(going)
         task.observe(policy.observations)
+        policy.alive = alive
         policy.step()
         yield Step(number, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)
         earned, over = task.step(policy.actions, alive)

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
-from ..policies import POLICIES, Policy, policy_from_config
+from ..policies import POLICIES, PatchPolicy, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
 from ..tasks import (
@@ -37,7 +37,10 @@ _PUBLISHED: dict[tuple[str, str], dict[str, Any]] = {
     ("ant", "invariant"): {"n_embeddings": 32, "head_sizes": (32,), "bias": True, "scale": True},
     ("ant", "mlp"): {"hidden_sizes": (32, 32)},
 }
+_PUBLISHED["pong", "patches"] = {name: size for name, size in PatchPolicy.pong().config.items() if name != "kind"}
 _DEFAULT_TASK = CartPoleSwingUp()
+# What a task's name says of it, or a run: no options of their own.
+_NAMED_SETTINGS = ("version", "env", "library", "kwargs", "max_steps", "perturbation", "training")
 # What may be changed of a network whose file says what it is.
 _CHANGEABLE = ("gain",)
 
@@ -68,6 +71,7 @@ def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True)
         *flags("max_steps"), dest="task.max_steps", type=int, metavar="N",
         help="longest episode (default: that of the task)",
     )  # fmt: skip
+    add_options(group, "task", TASKS, leave_out=_NAMED_SETTINGS)
     if inputs:
         add_options(group, "inputs", {"": Perturbation})
 
@@ -88,9 +92,16 @@ def add_model(parser: argparse.ArgumentParser, default: str = "that of the model
 
 
 def make_task(options: argparse.Namespace, base: Task = _DEFAULT_TASK) -> Task:
-    """Return the task `base`, or another if one was asked for, with what was asked of its length and inputs."""
+    """Return the task `base`, or another if one was asked for, with what was asked of its settings and inputs.
+
+    Raises InputError for a setting that the task does not have.
+    """
     task = choose_task(options.task, base)
-    return task.altered(given(options, "inputs"), given(options, "task"))
+    settings = given(options, "task")
+    for name in settings:
+        if name not in task.config and name != "max_steps":
+            raise InputError(f"the task {task.label} has no {flags(name)[0]}: leave it out")
+    return task.altered(given(options, "inputs"), settings)
 
 
 def choose_task(text: str | None, base: Task = _DEFAULT_TASK) -> Task:
@@ -175,7 +186,8 @@ def load_model(
     file = _find_file(path)
     if "header" not in read_npz(file):
         params = load_params(file)
-        return Model(_policy_of_vector(path, params, task, kind, sizes), params, task.plain)
+        policy = _policy_of_vector(path, params, task, kind, sizes)
+        return Model(policy, params, task.seen_as(policy.n_channels).plain)
     policy, params, about = load_policy_about(file)
     others = [name for name in sizes if name not in _CHANGEABLE] + ["policy"] * (kind is not None)
     if others:
@@ -190,8 +202,9 @@ def load_model(
 
 def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
     """Return the model that options of `add_model` stand for, and the task as they perturb it."""
-    model = load_model(options.model, make_task(options), options.policy, given(options, "sizes"))
-    return model, make_task(options, model.task)
+    guess = choose_task(options.task).altered(given(options, "inputs"), {})
+    model = load_model(options.model, guess, options.policy, given(options, "sizes"))
+    return model, make_task(options, model.task).seen_as(model.policy.n_channels)
 
 
 def _find_file(path: str) -> Path:
@@ -214,7 +227,7 @@ def _policy_of_vector(path: str, params: np.ndarray, task: Task, kind: str | Non
         try:
             policy = default_policy(name, task)
             policy = make_policy(policy, sizes) if kind is not None else policy
-            check_fit(policy, task)
+            check_fit(policy, task.seen_as(policy.n_channels))
         except InputError:
             if kind is not None:
                 raise

@@ -82,3 +82,34 @@ def draw_recovery(model: str, data: dict[str, Any]) -> Drawn:
         row.set_xlim(steps[0], steps[-1])
     legend_above(figure, axes[0], 2)
     return f"Reward and latent code of {model} around a reshuffle: the latent code is {text}", figure
+
+
+def draw_gaze(data: dict[str, Any]) -> Drawn:
+    """Draw moments of an episode: the task, bright where the agent looks; what it sees, shuffled; its latent code."""
+    moments = data["moments"]
+    figure, axes = new_figure(1.9 * len(moments) + 0.3, len(moments), 4, squeeze=False)
+    for row, moment in zip(axes, moments):
+        picture, light = np.array(moment["picture"]), np.sqrt(np.array(moment["attention"]))
+        light = (light - light.min()) / (np.ptp(light) or 1.0)
+        extent = (0, light.shape[1], light.shape[0] * picture.shape[0] / picture.shape[1], 0)
+        row[0].imshow(picture, extent=extent)
+        row[0].imshow(
+            np.ones_like(light), cmap="gray", vmin=1, vmax=2, alpha=0.75 * (1 - light),
+            interpolation="bilinear",
+        )  # fmt: skip
+        row[0].set(xlim=extent[:2], ylim=extent[2:])
+        row[1].imshow(np.array(moment["seen"]))
+        for axis, key in zip(row[2:], ("latent", "latent_shuffled")):
+            axis.imshow(np.array(moment[key]), cmap=diverging(), vmin=-3, vmax=3, aspect="auto")
+            axis.set_box_aspect(7 / 8)
+        row[0].set_ylabel(f"step {moment['step']}")
+        for axis in row:
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(visible=False)
+    titles = ("where it looks", "what it sees, shuffled", "latent, in order", "latent, shuffled")
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, fontsize=10)
+    found = f"largest difference of the latent codes: {data['largest_difference']:g}"
+    figure.suptitle(f"{data['model']}, {found}", fontsize=10)
+    return f"Where {data['model']} looks, what it sees, and its latent code in order and shuffled; {found}", figure

@@ -47,6 +47,8 @@ def report_figures(report: Mapping[str, Any]) -> list[Drawing]:
                 if study != "recovery" or each["recovery"]["episodes"]:
                     name = f"{study}-{_slug(each['model'])}"
                     drawings.append(Drawing(study, name, *draw_inside(each["model"], each[study])))
+        for each in report["gaze"]:
+            drawings.append(Drawing("gaze", f"gaze-{_slug(each['model'])}", *inside.draw_gaze(each)))
     return drawings
 
 

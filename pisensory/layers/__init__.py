@@ -26,13 +26,13 @@ from .attention import (
     positional_table,
     unfold_attention,
 )
-from .blocks import Block, as_weights, make_block, wide_block
+from .blocks import LARGEST_OUTPUT, Block, as_weights, make_block, wide_block
 from .dense import Dense, dense_layers, dense_layers_back, fold_dense, make_dense, unfold_dense
 from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_lstm
 
 __all__ = [
-    "Block", "Dense", "ExactSum", "Gates", "as_gates", "as_weights", "attention_step", "attention_step_back",
-    "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum", "fold_attention", "fold_dense",
+    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "as_gates", "as_weights", "attention_step",
+    "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum", "fold_attention", "fold_dense",
     "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense", "make_exact_sum", "positional_table",
     "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ import numpy as np
 
 # Folded weights are kept within +-2**60, so that no sum of products of them overflows to inf - inf = NaN.
 _LARGEST = 2.0**60
+# Outputs of a relu are kept below it: so many more bits are left for the number of terms of the next product.
+LARGEST_OUTPUT = 2.0**50
 
 
 class Block(NamedTuple):

@@ -1,4 +1,4 @@
-"""Stacks of dense layers, each y = tanh(W x + b), and the way back through them."""
+"""Stacks of dense layers, each y = f(W x + b) with f = tanh unless said otherwise, and the way back through them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import Block, make_block
+from .blocks import LARGEST_OUTPUT, Block, make_block
 
 
 def fold_dense(named: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
@@ -37,28 +37,34 @@ class Dense(NamedTuple):
         weights: one (candidate, 1, out, in + 1) a layer, of `fold_dense`.
         inputs: one block of one feature a layer, whose last channel is the constant one that meets the bias.
         outputs: one block a layer, the next layer's inputs without that channel.
+        squashers: f of each layer: "tanh", "relu" or "none".
     """
 
     weights: list[np.ndarray]
     inputs: list[Block]
     outputs: list[Block]
+    squashers: list[str]
 
 
-def make_dense(weights: list[np.ndarray], n_episodes: int) -> Dense:
-    """Return the stack of layers that have these weights."""
+def make_dense(weights: list[np.ndarray], n_episodes: int, hidden: str = "tanh", last: str = "tanh") -> Dense:
+    """Return the stack of layers that have these weights, with f of the hidden ones and of the last."""
     n_candidates, dtype = len(weights[0]), weights[0].dtype.type
     inputs = [make_block(n_candidates, 1, weight.shape[3], n_episodes, dtype) for weight in weights]
     for block in inputs:
         block.planes[-1] = 1
-    last = make_block(n_candidates, 1, weights[-1].shape[2], n_episodes, dtype)
-    return Dense(weights, inputs, [*(block.part(0, -1) for block in inputs[1:]), last])
+    outputs = make_block(n_candidates, 1, weights[-1].shape[2], n_episodes, dtype)
+    squashers = [hidden] * (len(weights) - 1) + [last]
+    return Dense(weights, inputs, [*(block.part(0, -1) for block in inputs[1:]), outputs], squashers)
 
 
 def dense_layers(dense: Dense) -> None:
-    """Run the first block of `dense` through its tanh layers: y = tanh(W x + b)."""
-    for weight, inputs, outputs in zip(*dense):
+    """Run the first block of `dense` through its layers: y = f(W x + b)."""
+    for weight, inputs, outputs, squasher in zip(*dense):
         np.matmul(weight, inputs.matrices, out=outputs.matrices)
-        np.tanh(outputs.planes, out=outputs.planes)
+        if squasher == "tanh":
+            np.tanh(outputs.planes, out=outputs.planes)
+        elif squasher == "relu":
+            np.clip(outputs.planes, 0, LARGEST_OUTPUT, out=outputs.planes)
 
 
 def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -73,10 +79,14 @@ def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, 
         `dense.weights`.
     """
     d_weights = []
-    for weight, inputs, outputs in reversed(list(zip(*dense))):
-        d_scores = np.square(outputs.matrices)
-        np.subtract(1, d_scores, out=d_scores)
-        np.multiply(d_scores, d_outputs, out=d_scores)
+    for weight, inputs, outputs, squasher in reversed(list(zip(*dense))):
+        d_scores = d_outputs
+        if squasher == "tanh":
+            d_scores = np.square(outputs.matrices)
+            np.subtract(1, d_scores, out=d_scores)
+            np.multiply(d_scores, d_outputs, out=d_scores)
+        elif squasher == "relu":
+            d_scores = d_outputs * (outputs.matrices > 0)
         d_weights.append(d_scores @ np.swapaxes(inputs.matrices, -1, -2))
         d_outputs = np.swapaxes(weight[..., :-1], -1, -2) @ d_scores
     return d_outputs, d_weights[::-1]

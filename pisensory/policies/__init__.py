@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from ..errors import InputError
+from .attention_agent import AttentionAgentPolicy
 from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
 from .mlp import MLPPolicy
+from .patches import PatchPolicy
 
 P = TypeVar("P", bound=Policy)
 
 __all__ = [
-    "POLICIES", "Agent", "InvariantPolicy", "MLPPolicy", "Policy", "PolicyRun", "Unrolled", "policy_from_config",
-    "register",
+    "POLICIES", "Agent", "AttentionAgentPolicy", "InvariantPolicy", "MLPPolicy", "PatchPolicy", "Policy", "PolicyRun",
+    "Unrolled", "policy_from_config", "register",
 ]  # fmt: skip
 
-POLICIES: dict[str, type[Policy]] = {policy.kind: policy for policy in (InvariantPolicy, MLPPolicy)}
+POLICIES: dict[str, type[Policy]] = {
+    policy.kind: policy for policy in (InvariantPolicy, MLPPolicy, PatchPolicy, AttentionAgentPolicy)
+}
 
 
 def register(policy: type[P]) -> type[P]:

@@ -30,6 +30,9 @@ class PolicyRun(ABC):
     observations: np.ndarray  # (candidate, feature, channel, episode), float32, to be written
     # (candidate, action, episode), float32, in [-1, 1]; if it is written to, that is the action that was taken
     actions: np.ndarray
+    # Which episodes are going on (candidate, episode), all if None: nobody looks at the others, which a run whose
+    # episodes are much work each may leave as they are.
+    alive: np.ndarray | None = None
 
     @abstractmethod
     def step(self) -> None:

@@ -20,6 +20,7 @@ from ..files import PathLike, atomic_write, make_folder
 from ..rollout import check_fit
 from ..runs import Progress
 from ..tasks.base import check_seed
+from .gaze import can_gaze, study_gaze
 from .html import make_html
 from .inside import can_look_inside, study_inside
 from .scores import Scorer, Subject
@@ -110,8 +111,9 @@ def _run(
         for cell in plan(subject.policy, subject.task, _episodes(subject, n_episodes))
     ]
     insiders = [subject for subject in subjects if can_look_inside(subject)]
+    gazers = [subject for subject in subjects if can_gaze(subject)]
     scores: dict[str, list[dict[str, Any]]] = {}
-    bar = Progress(len(cells) + len(insiders), "score", shown=progress)
+    bar = Progress(len(cells) + len(insiders) + len(gazers), "score", shown=progress)
     try:
         with open_executor(executor, n_jobs) as opened:
             scorer = Scorer(seed, opened)
@@ -122,6 +124,10 @@ def _run(
         for subject in insiders:
             inside.append(study_inside(subject, _episodes(subject, n_episodes), seed))
             bar.update(study="inside", model=subject.name)
+        gaze = []
+        for subject in gazers:
+            gaze.append(study_gaze(subject, seed))
+            bar.update(study="gaze", model=subject.name)
     finally:
         bar.close()
     notes = [
@@ -129,7 +135,7 @@ def _run(
         for subject in subjects
         if all(study.kind != subject.task.kind for study in STUDIES)
     ]
-    return {"scores": scores, "inside": inside, "notes": notes}
+    return {"scores": scores, "inside": inside, "gaze": gaze, "notes": notes}
 
 
 def _episodes(subject: Subject, n_episodes: int | None) -> int:

@@ -84,6 +84,7 @@ class Task(ABC):
     perturbation: Perturbation
     chunk_episodes: ClassVar[int] = 768  # what keeps the cart-pole's buffers within a core's cache
     score_episodes: ClassVar[int] = 1000
+    action_names: ClassVar[tuple[str, ...]] = ()  # what people call the actions, if anything
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
@@ -137,7 +138,7 @@ class Task(ABC):
     def altered(self: AnyTask, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> AnyTask:
         """Return the same task with other settings of its perturbation, and of its own."""
         changed = dataclasses.replace(self.perturbation, **inputs)
-        return dataclasses.replace(self, perturbation=changed, **settings)  # type: ignore[type-var]
+        return dataclasses.replace(self, perturbation=changed, **settings)
 
     @property
     def for_training(self) -> Task:
@@ -165,6 +166,32 @@ class Task(ABC):
     def scores(self, returns: np.ndarray) -> dict[str, float]:
         """Return the score of each of these parts, of the returns (candidate, episode) of a rollout."""
         return {}
+
+    def seen_as(self, n_channels: int) -> Task:
+        """Return the same task in the view whose features have so many channels; itself if it has no such view."""
+        return self
+
+    def mosaic(self, features: np.ndarray) -> np.ndarray:
+        """Return a picture (row, column, color), uint8, of what a policy sees of features that lie in a grid.
+
+        Args:
+            features: (feature, channel), in the order in which the policy gets them; a grid that they do not fill has
+                places left white.
+        """
+        rows, columns = self.senses.grid or (1, len(features))
+        cells = np.full(rows * columns, 255.0)
+        means = features[: len(cells)].mean(axis=1)
+        cells[: len(means)] = 255 * (means - means.min()) / (np.ptp(means) or 1.0)
+        return np.repeat(cells.reshape(rows, columns, 1), 3, axis=2).astype(np.uint8)
+
+    def boxes(self) -> np.ndarray:
+        """Return where the features of a grid lie in the task's picture (feature, 4).
+
+        Left, top, right and bottom, as shares of its width and height.
+        """
+        rows, columns = self.senses.grid or (1, len(self.senses.names))
+        row, column = np.divmod(np.arange(rows * columns), columns)
+        return np.stack([column / columns, row / rows, (column + 1) / columns, (row + 1) / rows], axis=1)
 
     def with_pictures(self) -> Task:
         """Return the same task with runs that can be drawn; raise InputError if they cannot."""

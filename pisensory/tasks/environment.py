@@ -21,6 +21,7 @@ from .libraries import is_space
 PICTURES = "rgb_array"
 
 AnyEnvironmentTask = TypeVar("AnyEnvironmentTask", bound="EnvironmentTask")
+AnyRun = TypeVar("AnyRun", bound="EnvironmentRun")
 
 
 class EnvironmentTask(Task):
@@ -155,19 +156,26 @@ class EnvironmentRun(TaskRun):
         self._lease = Lease(task, episodes.size)
         self._envs = np.empty(episodes.shape, dtype=object)
         self._envs.flat[:] = self._lease.envs
-        senses = task.senses
-        # In memory channel and feature come first, as they do in the networks.
-        self._values = np.zeros((senses.n_channels, len(senses.names), *episodes.shape), np.float32)
+        self._values = self._make_values()
         self._started = np.zeros(episodes.shape, bool)
         self._step = 0
 
+    def _make_values(self) -> np.ndarray:
+        """Return room for what is shown (candidate, episode, feature, channel)."""
+        senses = self.task.senses
+        return np.zeros((*self._episodes.shape, len(senses.names), senses.n_channels), np.float32)
+
     def observe(self, out: np.ndarray) -> None:
         """Write the current observations into `out` (candidate, feature, channel, episode)."""
-        if not self._started.all():  # environments start when they are first looked at
+        self._begin()
+        out[...] = self._values.transpose(0, 2, 3, 1)
+
+    def _begin(self) -> None:
+        """Start the episodes, which is when they are first looked at."""
+        if not self._started.all():
             for place in zip(*np.nonzero(~self._started)):
                 self._reset(place)
             self._started[:] = True
-        out[...] = self._values.transpose(2, 1, 0, 3)
 
     def _reset(self, place: tuple[int, int]) -> None:
         generator = episode_generator(self.seed, START, int(self._episodes[place]))
@@ -180,7 +188,7 @@ class EnvironmentRun(TaskRun):
         sensed = self.task.sense(self._envs[place], observation)
         if not np.isfinite(sensed).all():
             raise ValueError(f"an observation that is not finite: {observation!r}")
-        self._values[:, :, place[0], place[1]] = sensed.T
+        self._values[place] = sensed
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Step the environments of the episodes that are alive."""
@@ -209,11 +217,11 @@ class EnvironmentRun(TaskRun):
     def _blame(self, place: tuple[int, int]) -> _Blame:
         return _Blame(f"{self.task.label}, step {self._step} of episode {int(self._episodes[place])}")
 
-    def keep(self, rows: np.ndarray) -> EnvironmentRun:
+    def keep(self: AnyRun, rows: np.ndarray) -> AnyRun:
         """Return the run of only these candidates; the other environments wait for the next rollout."""
         kept = copy.copy(self)
         kept._episodes, kept._envs, kept._started = self._episodes[rows], self._envs[rows], self._started[rows]
-        kept._values = self._values[:, :, rows].copy()
+        kept._values = self._values[rows].copy()
         return kept
 
 

@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 
 from ..errors import InputError, check_int, check_number, check_numbers, check_positive, check_range
-from .episodes import NOISE, RANGES, SHUFFLE, TaskRun, episode_generator
+from .episodes import NOISE, RANGES, REMOVAL, SHUFFLE, TaskRun, episode_generator
 
 NOISE_KINDS = ("white", "constant", "walk", "copy")
 WALK_MEMORY = 100.0  # steps in which the correlation of a "walk" falls to 1/e
@@ -25,7 +25,7 @@ _NOISE_BLOCK = 2**22  # numbers of noise drawn ahead, at most: 16 MB
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs after them, the shuffle.
+    """Changes to the inputs, in this order: delay, dropped inputs, copies, noise inputs, removal, the shuffle.
 
     A push changes the actions. Where it says "or a range", two numbers (lowest, highest) have each episode draw its
     own from between them.
@@ -49,10 +49,12 @@ class Perturbation:
             range: 1 pushes as hard as the policy can. A task may bound the sum.
         push_at: the step of the episode at which that begins, from 0, or a range.
         push_steps: how many steps it lasts.
+        removed: the share of the inputs, copies and noise included, that are taken away, so that the policy sees
+            fewer; drawn anew for every episode.
 
     Raises:
-        InputError: for a negative count, no copies, a negative deviation, an unknown kind of noise, or a range that is
-            none.
+        InputError: for a negative count, no copies, a negative deviation, an unknown kind of noise, a share that is
+            not from 0 to below 1, or a range that is none.
     """
 
     shuffle: bool = False
@@ -67,6 +69,7 @@ class Perturbation:
     push: Real = 0.0
     push_at: Whole = 0
     push_steps: int = 20
+    removed: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.shuffle, (bool, np.bool_)):
@@ -87,6 +90,9 @@ class Perturbation:
         object.__setattr__(self, "dropped", check_numbers("dropped", self.dropped))
         object.__setattr__(self, "delay", check_int("delay", self.delay, 0))
         object.__setattr__(self, "delayed", check_int("delayed", self.delayed, 0))
+        object.__setattr__(self, "removed", check_positive("removed", self.removed, allow_zero=True))
+        if self.removed >= 1:
+            raise InputError(f"removed must be a share from 0 to below 1, got {self.removed!r}")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -104,6 +110,8 @@ class Perturbation:
             del settings["delay"], settings["delayed"]
         if not self.pushes:
             del settings["push"], settings["push_at"], settings["push_steps"]
+        if not self.removed:
+            del settings["removed"]
         return settings
 
     @property
@@ -129,13 +137,14 @@ class Perturbation:
         for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
             if numbers and max(numbers) >= n_sources:
                 raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
-        return n_sources * self.n_copies + self.noise_places
+        total = n_sources * self.n_copies + self.noise_places
+        return max(1, total - round(self.removed * total))
 
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing to do."""
         changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.noise_places
-        return not (changed or self.pushes) and self.n_copies == 1
+        return not (changed or self.pushes) and self.n_copies == 1 and not self.removed
 
     def apply(self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray) -> PerturbedRun:
         """Return `run` with its observations perturbed.
@@ -175,6 +184,10 @@ class EpisodeDraws:
         n_sources, self._n_channels = shape
         copies = np.repeat(np.arange(n_sources), perturbation.n_copies)
         self._sources = np.concatenate([copies, n_sources + np.arange(perturbation.noise_places)])
+        if perturbation.removed:
+            chooser = episode_generator(seed, REMOVAL, episode)
+            kept = chooser.choice(len(self._sources), perturbation.n_features(n_sources), replace=False)
+            self._sources = self._sources[np.sort(kept)]
         self._shuffler = episode_generator(seed, SHUFFLE, episode)
         self._noisemaker = episode_generator(seed, NOISE, episode)
         drawn = episode_generator(seed, RANGES, episode).random(4) if perturbation.draws_ranges else np.zeros(4)

@@ -7,10 +7,14 @@ from typing import Any, TypeVar
 from ..errors import InputError
 from .ant import AntTask
 from .base import Task
+from .car_racing import CarRacingTask
 from .cartpole import CartPoleSwingUp
 from .gym_task import GymTask
+from .pong import PongTask
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, AntTask, GymTask)}
+TASKS: dict[str, type[Task]] = {
+    task.kind: task for task in (CartPoleSwingUp, AntTask, CarRacingTask, PongTask, GymTask)
+}
 
 TaskClass = TypeVar("TaskClass", bound="type[Task]")
 

@@ -20,8 +20,8 @@ MAX_ROWS = 64
 _WINDOW = 200  # the most steps that the traces show
 _SCALE = 2  # traces are drawn at twice the size and shrunk, which makes them smooth
 
-_PAPER, _CARD, _LINE = (251, 250, 247), (255, 255, 255), (222, 218, 209)
-_INK, _SOFT, _ACCENT = (29, 28, 26), (94, 91, 85), (194, 78, 8)
+PAPER, CARD, LINE = (251, 250, 247), (255, 255, 255), (222, 218, 209)
+INK, SOFT, ACCENT = (29, 28, 26), (94, 91, 85), (194, 78, 8)
 _SOURCES = (
     (10, 92, 150), (53, 148, 207), (194, 78, 8), (201, 140, 0), (0, 121, 90), (158, 74, 134), (92, 84, 160),
     (122, 98, 66),
@@ -75,7 +75,7 @@ class Film:
 
     def __init__(self, actors: list[Actor], task: Task, seed: object, width: int) -> None:
         self.actors, self.task = actors, task
-        self.footnote = f"{_describe(task)}, seed {seed}"
+        self.footnote = f"{describe(task)}, seed {seed}"
         self._image, self._draw_module, _ = load_pillow()
         self._unit = width / 1280
         self._names, self._colors = _label_sources(task)
@@ -108,13 +108,13 @@ class Film:
         self.size = (width - width % 2, height + height % 2)
 
     def _draw_background(self) -> Any:
-        canvas = self._image.new("RGB", self.size, _PAPER)
+        canvas = self._image.new("RGB", self.size, PAPER)
         draw = self._draw_module.Draw(canvas)
         for (x, y, width, height), actor in zip(self._cards, self.actors):
-            draw.rounded_rectangle((x, y, x + width, y + height), self._px(8), _CARD, _LINE)
-            self._write(draw, (x + self._px(_PAD), y + self._px(_HEAD) // 2), _cut(actor.name), _LARGE, _INK, "lm")
+            draw.rounded_rectangle((x, y, x + width, y + height), self._px(8), CARD, LINE)
+            self._write(draw, (x + self._px(_PAD), y + self._px(_HEAD) // 2), _cut(actor.name), _LARGE, INK, "lm")
         foot = self.size[1] - self._px(_FOOT) // 2
-        self._write(draw, (self.size[0] - self._px(_MARGIN), foot), self.footnote, _SMALL, _SOFT, "rm")
+        self._write(draw, (self.size[0] - self._px(_MARGIN), foot), self.footnote, _SMALL, SOFT, "rm")
         return canvas
 
     def _font(self, size: float) -> Any:
@@ -133,7 +133,7 @@ class Film:
         canvas = self._background.copy()
         draw = self._draw_module.Draw(canvas)
         foot = (self._px(_MARGIN), self.size[1] - self._px(_FOOT) // 2)
-        self._write(draw, foot, f"step {step}", _SMALL, _SOFT, "lm")
+        self._write(draw, foot, f"step {step}", _SMALL, SOFT, "lm")
         for number, actor in enumerate(self.actors):
             canvas.paste(scenes[number], self._scenes[number])
             self._draw_score(draw, number, step)
@@ -147,10 +147,10 @@ class Film:
         actor = self.actors[number]
         right, middle = x + width - self._px(_PAD), y + self._px(_HEAD) // 2
         score = f"score {actor.score(step):.1f}"
-        self._write(draw, (right, middle), score, _LARGE, _INK, "rm")
+        self._write(draw, (right, middle), score, _LARGE, INK, "rm")
         if actor.n_steps <= step and actor.n_steps < self.task.max_steps:
             right -= draw.textlength(score, self._font(_LARGE)) + self._px(16)
-            self._write(draw, (right, middle), f"over after {actor.n_steps} steps", _SMALL, _ACCENT, "rm")
+            self._write(draw, (right, middle), f"over after {actor.n_steps} steps", _SMALL, ACCENT, "rm")
 
     def _draw_inputs(self, canvas: Any, draw: Any, number: int, step: int) -> None:
         """Draw a row for each place of the network: the name of what it hears, and the last that it heard."""
@@ -159,15 +159,15 @@ class Film:
         size = (self._matrix_box(number)[0] - self._px(_GAP) - left, self._n_rows * self._row)
         caption = top - self._px(12)
         hidden = self.task.n_features - self._n_rows
-        self._write(draw, (x, caption), f"first {self._n_rows} inputs" if hidden else "inputs", _SMALL, _SOFT, "lm")
-        self._write(draw, (left, caption), f"last {self._window} steps", _SMALL, _SOFT, "lm")
+        self._write(draw, (x, caption), f"first {self._n_rows} inputs" if hidden else "inputs", _SMALL, SOFT, "lm")
+        self._write(draw, (left, caption), f"last {self._window} steps", _SMALL, SOFT, "lm")
         for row, source in enumerate(episode.sources[step, : self._n_rows, 0]):
             middle = top + (row + 0.5) * self._row
             chip = round(0.6 * min(self._px(18), self._row))
             corner = (x, round(middle - chip / 2))
             draw.rectangle((*corner, corner[0] + chip - 1, corner[1] + chip - 1), self._colors[source])
             text = min(_NORMAL, 0.85 * self._row / self._unit)
-            self._write(draw, (x + chip + self._px(9), middle), self._names[source], text, _INK, "lm")
+            self._write(draw, (x + chip + self._px(9), middle), self._names[source], text, INK, "lm")
         steps = np.arange(max(0, step + 1 - self._window), step + 1)
         places = size[0] * (1 - (step - steps) / self._window)
         heard = episode.sources[..., 0]
@@ -175,16 +175,16 @@ class Film:
         canvas.paste(self._draw_traces(size, episode, steps, places, shuffles), (left, top))
         for before, place in zip([self._px(60), *shuffles], shuffles):
             if place > before + self._px(80):
-                self._write(draw, (left + place, caption), "shuffle", _SMALL, _ACCENT, "mm")
+                self._write(draw, (left + place, caption), "shuffle", _SMALL, ACCENT, "mm")
 
     def _draw_traces(
         self, size: tuple[int, int], episode: Recording, steps: np.ndarray, places: np.ndarray, shuffles: list[float]
     ) -> Any:
         """Return a picture of what was heard at these steps, each at its place, and of the shuffles among them."""
-        picture = self._image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), _CARD)
+        picture = self._image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), CARD)
         draw = self._draw_module.Draw(picture)
         for place in shuffles:
-            draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], _ACCENT, self._px(1) * _SCALE)
+            draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], ACCENT, self._px(1) * _SCALE)
         sources = episode.sources[steps, : self._n_rows, 0]
         inputs = episode.observations[steps, : self._n_rows, :, 0].astype(np.float64)  # (step, row, channel)
         height = _SCALE * self._row
@@ -193,7 +193,7 @@ class Film:
         changes = [0, *(np.flatnonzero(np.any(np.diff(sources, axis=0), axis=1)) + 1), len(steps)]
         for row in range(self._n_rows):
             level = (row + 0.5) * height
-            draw.line([(0, level), (picture.width, level)], _LINE, _SCALE)
+            draw.line([(0, level), (picture.width, level)], LINE, _SCALE)
             for start, stop in zip(changes, changes[1:]):
                 for channel in heights[start:stop, row].T:
                     line = list(zip(_SCALE * places[start:stop], channel))
@@ -222,7 +222,7 @@ class Film:
             attends = "attention" in episode.inside
             largest = 1.0 if attends else float(np.abs(heat).max()) or 1.0
             title = "attention" if attends else "first layer"
-            self._write(draw, (right, top - self._px(12)), title, _SMALL, _SOFT, "rm")
+            self._write(draw, (right, top - self._px(12)), title, _SMALL, SOFT, "rm")
             self._draw_cells(canvas, heat[: self._n_rows] / largest, (left, top), cell, self._row)
         self._draw_legend(canvas, draw, (self._inputs[number][0], below), largest)
         for title, values in (("latent code", episode.inside.get("latent")), ("action", episode.actions)):
@@ -231,15 +231,15 @@ class Film:
                 wide = max(1, max(right - left, self._px(_MATRIX) // 2) // len(values))
                 start = right - wide * len(values)
                 self._draw_cells(canvas, values[None], (start, below), wide, self._px(_STRIP))
-                self._write(draw, (start - self._px(10), below + self._px(_STRIP) / 2), title, _SMALL, _SOFT, "rm")
+                self._write(draw, (start - self._px(10), below + self._px(_STRIP) / 2), title, _SMALL, SOFT, "rm")
                 below += self._px(_STRIP + 4)
 
     def _draw_cells(self, canvas: Any, values: np.ndarray, corner: tuple[int, int], width: int, height: int) -> None:
         cells = np.repeat(np.repeat(_to_color(values), width, axis=1), height, axis=0)
         if height > 4:
-            cells[height - 1 :: height] = _CARD
+            cells[height - 1 :: height] = CARD
         if width > 4:
-            cells[:, width - 1 :: width] = _CARD
+            cells[:, width - 1 :: width] = CARD
         canvas.paste(self._image.fromarray(cells), corner)
 
     def _draw_legend(self, canvas: Any, draw: Any, corner: tuple[int, int], largest: float) -> None:
@@ -247,17 +247,17 @@ class Film:
         ramp = _to_color(np.linspace(-1, 1, width)[None])
         canvas.paste(self._image.fromarray(np.repeat(ramp, height, axis=0)), corner)
         for place, text, anchor in ((0, "-1", "lm"), (0.5, "0", "mm"), (1, "+1", "rm")):
-            self._write(draw, (corner[0] + place * width, corner[1] + self._px(23)), text, _SMALL, _SOFT, anchor)
+            self._write(draw, (corner[0] + place * width, corner[1] + self._px(23)), text, _SMALL, SOFT, anchor)
         if largest != 1.0:
             text = f"first layer: -{largest:.1f} to +{largest:.1f}"
-            self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, _SOFT, "lm")
+            self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, SOFT, "lm")
 
     def draw_scene(self, run: TaskRun, actions: np.ndarray) -> Any:
         """Return a picture of the task as it stands, an image of Pillow's, as large as fits the scene."""
         picture = self._image.fromarray(run.picture((0, 0), actions, None, self.scene_size))
         if picture.size == self.scene_size:
             return picture
-        scene = self._image.new("RGB", self.scene_size, _CARD)
+        scene = self._image.new("RGB", self.scene_size, CARD)
         ratio = min(inside / outside for inside, outside in zip(scene.size, picture.size))
         picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
         scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
@@ -272,7 +272,7 @@ def _to_color(values: np.ndarray) -> np.ndarray:
 
 def swatches() -> np.ndarray:
     """Return the colours that any frame may have (colour, 3), uint8."""
-    flat = [_PAPER, _CARD, _LINE, _INK, _SOFT, _ACCENT, _NOISE, *_SOURCES]
+    flat = [PAPER, CARD, LINE, INK, SOFT, ACCENT, _NOISE, *_SOURCES]
     return np.concatenate([np.array(flat, np.uint8), _to_color(np.linspace(-1, 1, 33)[None])[0]])
 
 
@@ -300,7 +300,7 @@ def _first_weights(actor: Actor) -> np.ndarray | None:
     return np.asarray(actor.params, dtype=np.float64)[where].reshape(shape).T
 
 
-def _describe(task: Task) -> str:
+def describe(task: Task) -> str:
     """Say in a few words what the task is, and what is done to its inputs."""
     done, every = task.perturbation, task.perturbation.reshuffle_every
     parts = [f"each input {'twice' if done.n_copies == 2 else f'{done.n_copies} times'}"] * (done.n_copies > 1)

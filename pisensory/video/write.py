@@ -22,6 +22,7 @@ from ..tasks import Task
 from ..tasks.base import Seed, check_seed
 from ..tasks.drawing import load_pillow
 from .frames import Actor, Film, swatches
+from .patches import PatchFilm
 
 _WIDTHS = {".mp4": 1280, ".gif": 960}
 _LEAST_WIDTH, _MOST_WIDTH = 320, 3840
@@ -81,14 +82,20 @@ def write_video(
         import_extra("imageio_ffmpeg", "viz")
     if path.is_dir():
         raise FileError(f"cannot write {path}: it is a folder")
+    n_still = round(_HOLD * frames_per_second)
+    write = _write_gif if ending == ".gif" else _write_mp4
+    if task.senses.grid is not None:
+        patches = PatchFilm(vectors, task, seed, width)
+        with atomic_write(path) as file:
+            write(file, patches.frames(steps_per_frame, n_still, progress), frames_per_second)
+        return patches.scores
     with atomic_write(path) as file:
         actors = [
             Actor(name, policy, params, record(policy, params, task, 1, seed, ("attention", "latent")))
             for name, (policy, params) in vectors.items()
         ]
         film = Film(actors, task, seed, width)
-        frames = _make_frames(film, task, seed, steps_per_frame, round(_HOLD * frames_per_second), progress)
-        (_write_gif if ending == ".gif" else _write_mp4)(file, frames, frames_per_second)
+        write(file, _make_frames(film, task, seed, steps_per_frame, n_still, progress), frames_per_second)
     return [actor.score(actor.n_steps) for actor in actors]
 
 
@@ -98,7 +105,7 @@ def _check_models(models: Mapping[str, tuple[Policy, object]], task: Task) -> di
         raise InputError(f"a video shows one model, or two side by side, got {len(models)}")
     for name, (policy, _) in models.items():
         try:
-            check_fit(policy, task)
+            check_fit(policy, task.seen_as(policy.n_channels))
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
     return {name: (policy, check_params(params, policy.n_params)) for name, (policy, params) in models.items()}

@@ -1,0 +1,580 @@
+"""The AttentionNeuron with eyes: the vision policies of Tang and Ha (2021), section 4.
+
+It sees any number of patches of a stack of gray frames, in any order. A patch's key is made of how it changes from
+frame to frame, its value of its pixels, normalised (`layers.patches`); attention with fixed positional queries, a
+softmax over the patches, makes a latent picture of them, a grid of places with some channels each:
+
+    m = LayerNorm(relu(softmax(Q K^T / sqrt d) V))                (place, channel)
+
+Two heads make an action of it. "vote" is AttentionAgent's (`attention_agent`), on a running mean of the latent code
+whose share alpha the agent chooses itself:
+
+    x_t = (1 - alpha) m_t + alpha x_{t-1};  places = the winners of the vote in x_t
+    h,c = LSTM(places, h, c);  a_t = tanh(W h + b);  alpha = sigmoid(W_2 tanh(W_1 (h, a_t) + b_1) + b_2)
+
+"dense" is a stack of convolutions and of dense layers, relu between them, on relu(m); it can be trained by gradient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import layers
+from ..errors import InputError, check_int, check_sizes
+from ..layers import convolution, norm, patches, softmax
+from ..parameters import dense_shapes, unflatten
+from .base import Policy, PolicyRun, State, Unrolled, Weights
+from .voting_head import VotingHead, fold_memory, fold_votes, memory_shapes, places_of, vote_shapes
+
+HEADS = ("vote", "dense")
+# Pictures on the way to a gradient that stay in a core's cache: in a convolution, and before it.
+_PICTURES_AT_ONCE = 16
+_LOOKS_AT_ONCE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchPolicy(Policy):
+    """A policy for any number of patches in any order.
+
+    A patch is gray levels from 0 to 255, its channels in the order frame, row, column (`Patches.cut`). They are kept
+    in steps of 1/256 of a level and cut beyond 1024.
+
+    Args:
+        n_actions: A, outputs.
+        grid: rows and columns of the latent picture, M places in all.
+        n_frames: frames of the stack, the newest last.
+        patch_size: rows and columns of a patch.
+        proj_dim: d, the size of queries, keys and values, and the channels of a place.
+        table_size: columns of the positional table that queries are made of.
+        norm_weights: whether the layer norms have gains and biases.
+        time_first: whether W_k lists the changes frame by frame, or pixel by pixel.
+        head: "vote" or "dense".
+        convolutions: for "dense", of each: channels, size of the window, stride.
+        head_sizes: for "dense", hidden layers after them.
+        discrete: for "dense", whether the outputs are scores of which the largest is chosen, without the last tanh.
+        vote_dim: for "vote", the size of what scores are products of.
+        n_votes: for "vote", places chosen.
+        lstm_size: for "vote", of the memory.
+
+    Raises:
+        InputError: for a size below one, a head that there is not, convolutions that do not fit the grid, or sizes
+            that are too large together.
+    """
+
+    n_actions: int = 3
+    grid: tuple[int, int] = (32, 32)
+    n_frames: int = 4
+    patch_size: int = 6
+    proj_dim: int = 16
+    table_size: int = 8
+    norm_weights: bool = False
+    time_first: bool = False
+    head: str = "vote"
+    convolutions: tuple[tuple[int, int, int], ...] = ()
+    head_sizes: tuple[int, ...] = ()
+    discrete: bool = False
+    vote_dim: int = 4
+    n_votes: int = 10
+    lstm_size: int = 16
+
+    kind: ClassVar[str] = "patches"
+
+    def __post_init__(self) -> None:
+        for name in (
+            "n_actions",
+            "n_frames",
+            "patch_size",
+            "proj_dim",
+            "table_size",
+            "vote_dim",
+            "n_votes",
+            "lstm_size",
+        ):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1))
+        object.__setattr__(self, "grid", check_sizes("grid", self.grid))
+        object.__setattr__(self, "head_sizes", check_sizes("head_sizes", self.head_sizes))
+        windows = tuple(check_sizes("each of convolutions", window) for window in self.convolutions)
+        object.__setattr__(self, "convolutions", windows)
+        if len(self.grid) != 2:
+            raise InputError(f"grid must be rows and columns, got {self.grid!r}")
+        if self.n_frames < 2:
+            raise InputError("n_frames must be at least 2, since keys are made of what changes")
+        if self.head not in HEADS:
+            raise InputError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
+        if self.head == "vote" and (self.convolutions or self.head_sizes or self.discrete):
+            raise InputError("convolutions, head_sizes and discrete are for head='dense'")
+        if self.head == "vote" and self.n_votes > math.prod(self.grid):
+            raise InputError(f"n_votes must be at most the {math.prod(self.grid)} places, got {self.n_votes}")
+        _ = self._pictures
+        super().__post_init__()
+
+    @classmethod
+    def car_racing(cls) -> PatchPolicy:
+        """Return the published policy for CarRacing, of 7212 parameters."""
+        return cls()
+
+    @classmethod
+    def pong(cls) -> PatchPolicy:
+        """Return the published policy for Pong, of 1,687,726 parameters."""
+        return cls(
+            n_actions=6, grid=(20, 20), proj_dim=32, norm_weights=True, time_first=True, head="dense",
+            convolutions=((64, 4, 2), (64, 3, 1)), head_sizes=(512,), discrete=True,
+        )  # fmt: skip
+
+    @property
+    def n_channels(self) -> int:  # type: ignore[override]
+        """The numbers of a patch: frame, row, column."""
+        return self.n_frames * self.patch_size**2
+
+    @property
+    def n_places(self) -> int:
+        """M, the places of the latent picture."""
+        return math.prod(self.grid)
+
+    @property
+    def _pictures(self) -> list[tuple[int, int, int]]:
+        """Rows, columns and channels of the latent picture and of what each convolution makes of it."""
+        pictures = [(*self.grid, self.proj_dim)]
+        for window in self.convolutions:
+            if len(window) != 3 or window[1] > min(pictures[-1][:2]):
+                raise InputError(
+                    f"each of convolutions must be channels, a window of at most {min(pictures[-1][:2])}, "
+                    f"and a stride, got {window!r}"
+                )
+            channels, kernel, stride = window
+            rows, columns = ((size - kernel) // stride + 1 for size in pictures[-1][:2])
+            pictures.append((rows, columns, channels))
+        return pictures
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The named arrays and their shapes, in the order of the published weights."""
+        n_pixels, size = self.patch_size**2, self.proj_dim
+        n_changes = (self.n_frames - 1) * n_pixels
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, n_inputs in (
+            ("query", self.table_size), ("key", n_changes + self.n_actions), ("value", self.n_channels)
+        ):  # fmt: skip
+            shapes[f"w_{name}"], shapes[f"b_{name}"] = (size, n_inputs), (size,)
+        if self.norm_weights:
+            for name, n_normed in (("pixel", n_pixels), ("latent", size)):
+                shapes[f"g_{name}"], shapes[f"c_{name}"] = (n_normed,), (n_normed,)
+        if self.head == "dense":
+            return {**shapes, **self._dense_shapes()}
+        heard = self.lstm_size + self.n_actions
+        return {
+            **shapes,
+            **vote_shapes(size, self.vote_dim),
+            **memory_shapes(self.n_votes, self.lstm_size, self.n_actions),
+            **dense_shapes("gate", (heard, self.lstm_size, 1)),
+        }
+
+    def _dense_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        pictures = self._pictures
+        for number, (channels, kernel, _) in enumerate(self.convolutions):
+            shapes[f"w_window{number}"] = (channels, pictures[number][2], kernel, kernel)
+            shapes[f"b_window{number}"] = (channels,)
+        return {**shapes, **dense_shapes("head", (math.prod(pictures[-1]), *self.head_sizes, self.n_actions))}
+
+    def initial(self, generator: np.random.Generator) -> np.ndarray:
+        """Return a first vector (parameter,): as for every policy, gains of layer norms at one."""
+        vector = super().initial(generator)
+        for name, (place, _) in self.layout.items():
+            if name.startswith("g_"):
+                vector[place] = 1
+        return vector
+
+    def _changes(self, w_key: np.ndarray) -> np.ndarray:
+        """Return W_k (candidate, projection, input) of the changes as (candidate, projection, frame - 1, pixel)."""
+        n_pixels = self.patch_size**2
+        changes = w_key[..., : (self.n_frames - 1) * n_pixels]
+        if self.time_first:
+            return changes.reshape(*w_key.shape[:2], -1, n_pixels)
+        return changes.reshape(*w_key.shape[:2], n_pixels, -1).swapaxes(2, 3)
+
+    def _queries(self, named: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the queries (candidate, place, projection), divided by the scale of scores."""
+        table = layers.positional_table(self.n_places, self.table_size)
+        queries = table @ named["w_query"].swapaxes(1, 2) + named["b_query"][:, None]
+        return queries / math.sqrt(self.proj_dim)
+
+    def _prepare(self, population: np.ndarray) -> Weights:
+        named = unflatten(population, self.layout)
+        by_frame = named["w_value"].reshape(len(population), self.proj_dim, self.n_frames, -1)
+        weights, constant = patches.fold_patches(
+            self._changes(named["w_key"]), by_frame, named["b_value"], named.get("g_pixel"), named.get("c_pixel")
+        )
+        queries = softmax.snap_queries(self._queries(named))
+        after = []
+        if self.norm_weights:
+            after = [layers.as_weights(np.stack([named["g_latent"], named["c_latent"]], axis=1))]
+        head = self._fold_dense(named) if self.head == "dense" else _fold_vote(named, self.lstm_size)
+        return [weights, constant, queries, *after, *head]
+
+    def _fold_dense(self, named: dict[str, np.ndarray], dtype: type = np.float32) -> Weights:
+        """Return windows and constants of each convolution, then the dense layers."""
+        folded = []
+        for number in range(len(self.convolutions)):
+            window = convolution.fold_convolution(named[f"w_window{number}"])
+            folded += [layers.as_weights(window, dtype), layers.as_weights(named[f"b_window{number}"], dtype)]
+        weight, bias = (layers.as_weights(named[f"head0_{part}"], dtype) for part in ("weight", "bias"))
+        rows, columns, channels = self._pictures[-1]
+        # The published order of a picture is channel, row, column; here the channel comes last.
+        first = np.empty((*weight.shape[:2], weight.shape[2] + 1), dtype)
+        by_picture = first[..., :-1].reshape(*weight.shape[:2], rows, columns, channels)
+        by_picture[...] = np.moveaxis(weight.reshape(*weight.shape[:2], channels, rows, columns), 2, -1)
+        first[..., -1] = bias
+        rest = layers.fold_dense(
+            {name: array for name, array in named.items() if not name.startswith("head0_")}, "head"
+        )
+        return [*folded, *(layers.as_weights(array, dtype) for array in (first[:, None], *rest))]
+
+    def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
+        return PatchRun(self, weights, n_features, n_episodes)
+
+    def _unroll(
+        self, params: np.ndarray, observations: np.ndarray, previous_actions: np.ndarray, state: State | None
+    ) -> Unrolled:
+        if self.head == "vote":
+            raise InputError("the choice of places has no gradient: evolve this policy, or take head='dense'")
+        return PatchSequence(self, params, observations)
+
+
+def _fold_vote(named: dict[str, np.ndarray], lstm_size: int) -> Weights:
+    """Return vote, memory, and the two layers of the gate; the first reads channels (1, 2 h, action)."""
+    first, second = layers.fold_dense(named, "gate")
+    hidden, action, bias = np.split(first, [lstm_size, first.shape[-1] - 1], axis=-1)
+    first = np.concatenate([bias, 0.5 * hidden, action], axis=-1)
+    return [*fold_votes(named), *fold_memory(named), layers.as_weights(first), layers.as_weights(second)]
+
+
+class PatchRun(PolicyRun):
+    """A population of patch policies in the middle of their episodes.
+
+    The network of one step is far larger than what an episode shares with others, so episodes run one after the
+    other, each in a core's cache.
+    """
+
+    def __init__(self, policy: PatchPolicy, weights: Weights, n_features: int, n_episodes: int) -> None:
+        self.policy, self.weights = policy, weights
+        self._weights, self._constant, self._queries, *rest = weights
+        self._after = rest.pop(0) if policy.norm_weights else None
+        n_candidates, n_frames, n_pixels, _ = self._weights.shape
+        shape = (n_candidates, n_episodes)
+        self._seen = np.zeros((*shape, n_features, policy.n_channels), np.float32)
+        self.observations = self._seen.transpose(0, 2, 3, 1)
+        self._latent = np.zeros((*shape, policy.n_places, policy.proj_dim), np.float32)
+        self._projecting = patches.make_patch_scratch(n_features, n_frames, n_pixels, policy.proj_dim)
+        self._attending = softmax.make_attention_scratch(n_features)
+        self._sums = np.empty((policy.n_places, policy.proj_dim + 1))
+        self._head: Any = (_VoteHead if policy.head == "vote" else _DenseHead)(policy, rest, n_episodes)
+        self.actions = self._head.actions
+
+    def step(self) -> None:
+        """Compute `actions` from `observations`, and advance the state."""
+        alive = np.ones(self._seen.shape[:2], bool) if self.alive is None else self.alive
+        for candidate, episode in np.argwhere(alive):
+            latent = self._look(candidate, episode)
+            self._head.see(candidate, episode, latent, self._latent[candidate, episode])
+        self._head.act()
+
+    def _project(self, candidate: int, episode: int) -> patches.Projected:
+        """Return keys, snapped, and values of the patches of one episode."""
+        projected = patches.project_patches(
+            self._seen[candidate, episode], self._weights[candidate], self._constant[candidate], self._projecting
+        )
+        return projected._replace(keys=softmax.snap_keys(projected.keys))
+
+    def _look(self, candidate: int, episode: int) -> np.ndarray:
+        """Return the latent code m (place, channel) of one episode."""
+        keys, values, counts, _ = self._project(candidate, episode)
+        values = softmax.snap_values(values, counts, self._seen.shape[2])
+        softmax.attend(self._queries[candidate], keys, values, self._attending, self._sums)
+        means = self._sums[:, :-1] / self._sums[:, -1:]
+        np.maximum(means, 0, out=means)
+        latent = norm.layer_norm(means)[0].astype(np.float32)
+        if self._after is not None:
+            gain, bias = self._after[candidate]
+            latent *= gain
+            latent += bias
+        return latent
+
+    def inside(self) -> dict[str, np.ndarray]:
+        """Return what there is to see of the last step.
+
+        "latent" is what the head sees (candidate, place, channel, episode), "attention" the softmax (candidate,
+        feature, place, episode), and "places", for the head "vote", the numbers of the winners, the best first
+        (candidate, winner, episode).
+        """
+        attention = np.empty((*self._seen.shape[:2], self.policy.n_places, self._seen.shape[2]), np.float32)
+        for candidate, episode in np.ndindex(self._seen.shape[:2]):
+            keys, _, _, varied = self._project(candidate, episode)
+            of_each = keys[np.where(varied, np.cumsum(varied) - 1, len(keys) - 1)]
+            attention[candidate, episode] = softmax.attention_weights(self._queries[candidate], of_each)
+        return {
+            "latent": self._latent.transpose(0, 2, 3, 1),
+            "attention": attention.transpose(0, 3, 2, 1),
+            **self._head.inside(),
+        }
+
+    def keep(self, rows: np.ndarray) -> PatchRun:
+        """Return the run of only these candidates, in the state they are in."""
+        _, n_episodes, n_features, _ = self._seen.shape
+        kept = PatchRun(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
+        kept._latent[...] = self._latent[rows]
+        kept._head.take(self._head, rows)
+        return kept
+
+
+class _VoteHead:
+    """The head "vote" of a population: a running mean of the latent code, the vote, the LSTM, and the gate."""
+
+    def __init__(self, policy: PatchPolicy, weights: Weights, n_episodes: int) -> None:
+        *vote, self._first, self._second = weights
+        centres = places_of(policy.grid) / np.array(policy.grid)
+        self._voting = VotingHead(vote[:2], vote[2:], centres, policy.n_votes, n_episodes)
+        self._share = np.zeros((len(self._first), 1, 1, n_episodes), np.float32)  # alpha
+        self.actions = self._voting.actions
+
+    def see(self, candidate: int, episode: int, latent: np.ndarray, mean: np.ndarray) -> None:
+        """Mix the latent code of one episode into its running mean (place, channel), and vote in that."""
+        share = self._share[candidate, 0, 0, episode]
+        mean *= share
+        latent *= np.float32(1) - share
+        mean += latent
+        self._voting.choose(candidate, episode, mean)
+
+    def act(self) -> None:
+        """Compute `actions`, and the share that the running means keep."""
+        self._voting.act()
+        hidden = np.tanh(self._first @ self._voting.heard.matrices)
+        scores = self._second[..., :-1] @ hidden
+        scores += self._second[..., -1:]
+        # sigmoid(x) = (tanh(x / 2) + 1) / 2
+        scores *= np.float32(0.5)
+        np.tanh(scores, out=scores)
+        scores += np.float32(1)
+        np.multiply(scores, np.float32(0.5), out=self._share)
+
+    def inside(self) -> dict[str, np.ndarray]:
+        return {"places": self._voting.places.swapaxes(1, 2), "share": self._share[:, 0]}
+
+    def take(self, head: _VoteHead, rows: np.ndarray) -> None:
+        """Take over the state of these candidates of another head."""
+        self._voting.take(head._voting, rows)
+        self._share[...] = head._share[rows]
+
+
+class _DenseHead:
+    """The head "dense" of a population: convolutions of one episode after the other, dense layers of all."""
+
+    def __init__(self, policy: PatchPolicy, weights: Weights, n_episodes: int) -> None:
+        n_windows = 2 * len(policy.convolutions)
+        self._policy, self._windows = policy, weights[:n_windows]
+        self._dense = layers.make_dense(weights[n_windows:], n_episodes, "relu", _last(policy))
+        self.actions = self._dense.outputs[-1].matrices[:, 0]
+
+    def see(self, candidate: int, episode: int, latent: np.ndarray, kept: np.ndarray) -> None:
+        """Lay out what the convolutions make of the latent code of one episode for the dense layers."""
+        kept[...] = latent
+        windows = [array[candidate] for array in self._windows]
+        picture = np.clip(latent, 0, layers.LARGEST_OUTPUT).reshape(1, *self._policy.grid, -1)
+        picture = _convolve(self._policy, windows, picture)[-1]
+        self._dense.inputs[0].matrices[candidate, 0, :-1, episode] = picture.reshape(-1)
+
+    def act(self) -> None:
+        """Compute `actions`."""
+        layers.dense_layers(self._dense)
+
+    def inside(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def take(self, head: _DenseHead, rows: np.ndarray) -> None:
+        """Take over the state of these candidates of another head: there is none."""
+
+
+def _last(policy: PatchPolicy) -> str:
+    return "none" if policy.discrete else "tanh"
+
+
+def _convolve(policy: PatchPolicy, windows: list[np.ndarray], picture: np.ndarray) -> list[np.ndarray]:
+    """Return a picture (picture, row, column, channel) and what each convolution, with its relu, makes of it."""
+    pictures = [picture]
+    for number, (_, kernel, stride) in enumerate(policy.convolutions):
+        weights, bias = windows[2 * number : 2 * number + 2]
+        picture = convolution.convolve(picture, weights, bias, kernel, stride)
+        np.clip(picture, 0, layers.LARGEST_OUTPUT, out=picture)
+        pictures.append(picture)
+    return pictures
+
+
+class PatchSequence(Unrolled):
+    """A patch policy's look at a batch of stacks of frames, each on its own, as it has no memory.
+
+    Pictures run a few at a time, in a core's cache, the dense layers all at once.
+    What the way back needs is kept, but for the attention, which is computed again.
+    """
+
+    policy: PatchPolicy
+
+    def __init__(self, policy: PatchPolicy, params: np.ndarray, observations: np.ndarray) -> None:
+        self.policy, dtype = policy, observations.dtype.type
+        vector = params.astype(dtype)
+        self._named = {name: array[0] for name, array in unflatten(vector[None], policy.layout).items()}
+        n_steps, n_features, n_channels, n_episodes = observations.shape
+        n_pictures = n_steps * n_episodes
+        self._seen = observations.transpose(0, 3, 1, 2).reshape(n_pictures, n_features, n_channels)
+        self._fold(dtype)
+        self._looks = [self._look(seen) for seen in _blocks(self._seen, _LOOKS_AT_ONCE)]
+        latent = np.concatenate([look.normed for look in self._looks])
+        if policy.norm_weights:
+            latent *= self._named["g_latent"]
+            latent += self._named["c_latent"]
+        np.clip(latent, 0, layers.LARGEST_OUTPUT, out=latent)
+        self._pictures = [latent.reshape(n_pictures, *policy.grid, policy.proj_dim)]
+        blocks = [_convolve(policy, self._windows, block) for block in _blocks(self._pictures[0])]
+        self._pictures += [np.concatenate(parts) for parts in list(zip(*blocks))[1:]]
+        self._dense.inputs[0].planes[:-1] = self._pictures[-1].reshape(n_pictures, -1).T
+        layers.dense_layers(self._dense)
+        actions = self._dense.outputs[-1].planes.reshape(policy.n_actions, n_steps, n_episodes)
+        self.actions = np.ascontiguousarray(actions.swapaxes(0, 1))
+
+    def _fold(self, dtype: type) -> None:
+        """Make the queries, and one matrix each of what makes keys and values of pixels."""
+        policy, named = self.policy, self._named
+        whole = {name: array[None] for name, array in named.items()}
+        self._queries = policy._queries(whole)[0].astype(dtype)
+        changes = policy._changes(whole["w_key"])[0] / patches.WHITE  # (projection, frame - 1, pixel)
+        nothing = np.zeros_like(changes[:, :1])
+        keys = np.concatenate([nothing, changes], axis=1) - np.concatenate([changes, nothing], axis=1)
+        self._to_keys = keys.reshape(policy.proj_dim, -1).T.astype(dtype)
+        values, constant = self._by_pixel(named["w_value"]), named["b_value"]
+        if policy.norm_weights:
+            constant = constant + np.einsum("dfp,p->d", values, named["c_pixel"])
+            values = values * named["g_pixel"]
+        self._to_values = values.reshape(policy.proj_dim, -1).T.astype(dtype)
+        self._constant = constant.astype(dtype)
+        folded, n_arrays = policy._fold_dense(whole, dtype), 2 * len(policy.convolutions)
+        self._windows = [array[0] for array in folded[:n_arrays]]
+        self._dense = layers.make_dense(folded[n_arrays:], len(self._seen), "relu", _last(policy))
+
+    def _by_pixel(self, w_value: np.ndarray) -> np.ndarray:
+        """Return W_v or its gradient as (projection, frame, pixel)."""
+        return w_value.reshape(self.policy.proj_dim, self.policy.n_frames, -1)
+
+    def _look(self, seen: np.ndarray) -> _Look:
+        """Return the latent codes of a few pictures (picture, feature, channel), and what their way back needs."""
+        by_frame = seen.reshape(*seen.shape[:2], self.policy.n_frames, -1)
+        pixels = norm.layer_norm(by_frame, patches.NORM_EPSILON * patches.WHITE**2)[0].reshape(seen.shape)
+        keys = seen @ self._to_keys
+        values = pixels @ self._to_values
+        values += self._constant
+        attended = [softmax.softmax_attention(self._queries, *parts) for parts in zip(keys, values)]
+        sums, log_totals = (np.stack(parts) for parts in zip(*attended))
+        return _Look(pixels, keys, values, sums, log_totals, *norm.layer_norm(np.maximum(sums, 0)))
+
+    def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
+        n_pictures = len(self._seen)
+        d_outputs = d_actions.swapaxes(0, 1).reshape(1, 1, self.policy.n_actions, n_pictures)
+        d_inputs, d_dense = layers.dense_layers_back(self._dense, d_outputs)
+        d_picture = np.ascontiguousarray(d_inputs[0, 0].T).reshape(self._pictures[-1].shape)
+        d_picture, d_head = self._back_through_windows(d_picture, d_dense)
+        latent = self._pictures[0]
+        np.multiply(d_picture, latent > 0, out=d_picture)
+        return {**self._back_through_attention(d_picture.reshape(n_pictures, -1, latent.shape[-1])), **d_head}
+
+    def _back_through_windows(
+        self, d_picture: np.ndarray, d_dense: list[np.ndarray]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the gradient by the latent picture, and those of convolutions and dense layers by name."""
+        policy = self.policy
+        named = {name: array[0] for name, array in layers.unfold_dense(d_dense, "head").items()}
+        first = named["head0_weight"]
+        named["head0_weight"] = np.moveaxis(first.reshape(len(first), *policy._pictures[-1]), -1, 1)
+        for number, (_, kernel, stride) in reversed(list(enumerate(policy.convolutions))):
+            np.multiply(d_picture, self._pictures[number + 1] > 0, out=d_picture)
+            weights = self._windows[2 * number]
+            parts = [
+                convolution.convolve_back(before, weights, kernel, stride, d_after)
+                for before, d_after in zip(_blocks(self._pictures[number]), _blocks(d_picture))
+            ]
+            d_before, d_weights, d_constants = zip(*parts)
+            d_picture = np.concatenate(d_before)
+            named[f"w_window{number}"] = convolution.unfold_convolution(np.sum(d_weights, axis=0), kernel)
+            named[f"b_window{number}"] = np.sum(d_constants, axis=0)
+        return d_picture, named
+
+    def _back_through_attention(self, d_latents: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the gradients of what makes the latent codes, from those by them (picture, place, channel)."""
+        policy = self.policy
+        totals = [np.zeros_like(array) for array in (self._queries, self._to_keys, self._to_values, self._constant)]
+        d_queries, d_to_keys, d_to_values, d_constant = totals
+        d_gain, d_bias = np.zeros((2, policy.proj_dim), d_latents.dtype)
+        blocks = (_blocks(array, _LOOKS_AT_ONCE) for array in (self._seen, d_latents))
+        for look, seen, d_latent in zip(self._looks, *blocks):
+            if policy.norm_weights:
+                d_gain += np.einsum("pmc,pmc->c", d_latent, look.normed)
+                d_bias += np.add.reduce(d_latent, axis=(0, 1))
+                d_latent = d_latent * self._named["g_latent"]
+            d_sums = norm.layer_norm_back(look.normed, look.scale, d_latent)
+            np.multiply(d_sums, look.sums > 0, out=d_sums)
+            back = [
+                softmax.softmax_attention_back(self._queries, *parts)
+                for parts in zip(look.keys, look.values, look.sums, look.log_totals, d_sums)
+            ]
+            d_looks, d_keys, d_values = (np.stack(parts).reshape(-1, policy.proj_dim) for parts in zip(*back))
+            d_queries += d_looks.reshape(-1, *d_queries.shape).sum(axis=0)
+            n_channels = seen.shape[-1]
+            d_to_keys += seen.reshape(-1, n_channels).T @ d_keys
+            d_to_values += look.pixels.reshape(-1, n_channels).T @ d_values
+            d_constant += np.add.reduce(d_values, axis=0)
+        result = self._unfold(*totals)
+        return {**result, "g_latent": d_gain, "c_latent": d_bias} if policy.norm_weights else result
+
+    def _unfold(
+        self, d_queries: np.ndarray, d_to_keys: np.ndarray, d_to_values: np.ndarray, d_constant: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return gradients by name from those of what `_fold` made."""
+        policy, named = self.policy, self._named
+        d_queries = d_queries / math.sqrt(policy.proj_dim)
+        keys = self._by_pixel(d_to_keys.T)
+        changes = (keys[:, 1:] - keys[:, :-1]) / patches.WHITE
+        if not policy.time_first:
+            changes = changes.swapaxes(1, 2)
+        d_values = self._by_pixel(d_to_values.T)
+        result = {
+            "w_query": d_queries.T @ layers.positional_table(policy.n_places, policy.table_size),
+            "b_query": d_queries.sum(axis=0),
+            # What all keys share changes nothing: neither the action's columns nor the constant have a gradient.
+            "w_key": np.pad(changes.reshape(policy.proj_dim, -1), ((0, 0), (0, policy.n_actions))),
+            "b_key": np.zeros(policy.proj_dim),
+            "w_value": d_values,
+            "b_value": d_constant,
+        }
+        if policy.norm_weights:
+            values = self._by_pixel(named["w_value"])
+            result["g_pixel"] = np.einsum("dfp,dfp->p", d_values, values)
+            result["c_pixel"] = np.einsum("d,dfp->p", d_constant, values)
+            result["w_value"] = d_values * named["g_pixel"] + d_constant[:, None, None] * named["c_pixel"]
+        return result
+
+
+class _Look(NamedTuple):
+    """What the way back from the latent codes of a few pictures needs; arrays (picture, ...)."""
+
+    pixels: np.ndarray  # normalised (picture, feature, channel)
+    keys: np.ndarray
+    values: np.ndarray
+    sums: np.ndarray
+    log_totals: np.ndarray
+    normed: np.ndarray
+    scale: np.ndarray
+
+
+def _blocks(pictures: np.ndarray, size: int = _PICTURES_AT_ONCE) -> list[np.ndarray]:
+    return [pictures[start : start + size] for start in range(0, len(pictures), size)]

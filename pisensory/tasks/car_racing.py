@@ -1,0 +1,318 @@
+"""CarRacing, seen in patches: Box2D's physics, from Gymnasium, with a picture of our own (extra `carracing`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import InputError, MissingExtraError, check_int, import_extra
+from ..layers.patches import Patches
+from . import car_picture
+from .base import Perturbation
+from .frames import FramesRun, FramesTask, View, to_gray
+from .libraries import load_library, quiet
+
+VIEWS = {
+    "gray": View(Patches(6, 6), n_frames=4, size=car_picture.SIZE),
+    "color": View(Patches(7, 4), n_frames=1, size=car_picture.SIZE, n_colors=3),
+}
+CAMERAS = ("velocity", "hull")
+PICTURES = ("own", "gymnasium")
+
+_PICTURE_SIZE = (576, 504)  # pixels
+_SMOOTH = 2  # pictures are drawn so many times as large, and shrunk
+_PATIENCE = 20  # steps in a row with less than nothing earned, after which training gives up
+
+
+@dataclasses.dataclass(frozen=True)
+class CarRacingTask(FramesTask):
+    """A car that is to drive round a track, drawn anew for every episode, seen from above: CarRacing-v3.
+
+    The three actions are steering, gas and brakes: the latter two from (-1, 1) to (0, 1). The reward is 1000 for all
+    pieces of the track together, less 0.1 a step; leaving the field costs 100 and ends the episode, as the end of
+    the lap does.
+
+    | view | a feature is | features, channels | made for |
+    | --- | --- | --- | --- |
+    | gray | a patch of 6 x 6 pixels of the last four frames, gray | 256, 144 | `PatchPolicy.car_racing()` |
+    | color | a patch of 7 x 7 pixels of a frame, every 4 pixels, red, green, blue | 529, 147 | `AttentionAgentPolicy` |
+
+    Args:
+        max_steps: the length of an episode.
+        perturbation: what is done to the patches on their way to the policy.
+        view: "gray" or "color".
+        camera: what is up in the picture: "velocity", as when the published weights were trained, or "hull".
+        colors: of the grass: "2018", likewise, or "v3".
+        background: what stands in place of the grass: None, "noise:SEED" or the path of a picture.
+        picture: "own", or "gymnasium" for its own, unchanged, which is slow.
+        training: whether an episode also ends after 20 steps in a row that earned less than nothing.
+
+    Raises:
+        InputError: for an option that there is not, or a background that cannot be read.
+        MissingExtraError: if Box2D is not installed.
+    """
+
+    max_steps: int = 1000
+    perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+    view: str = "gray"
+    camera: str = "velocity"
+    colors: str = "2018"
+    background: str | None = None
+    picture: str = "own"
+    training: bool = False
+
+    kind: ClassVar[str] = "carracing"
+    n_actions: ClassVar[int] = 3  # type: ignore[misc]
+    chunk_episodes: ClassVar[int] = 8  # each has a bitmap of 20 MB
+    score_episodes: ClassVar[int] = 16
+    action_names: ClassVar[tuple[str, ...]] = ("steer", "gas", "brake")
+    seen_rows: ClassVar[float] = car_picture.SEEN / car_picture.SIZE
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("view", VIEWS), ("camera", CAMERAS), ("colors", car_picture.SHADES), ("picture", PICTURES)
+        ):  # fmt: skip
+            if getattr(self, name) not in list(known):
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        own = (self.camera, self.colors, self.background) == ("velocity", "2018", None)
+        if self.picture == "gymnasium" and not own:
+            raise InputError("camera, colors and background are for picture='own': leave them out")
+        super().__post_init__()
+        _load_engine()
+        if self.background is not None:
+            load_background(self.background)
+
+    @classmethod
+    def parse(cls, text: str) -> CarRacingTask | None:
+        """Return the task called "carracing", or "carracing:color" for that view."""
+        kind, colon, view = text.partition(":")
+        if kind != cls.kind or (colon and view not in VIEWS):
+            return None
+        return cls(view=view or "gray")
+
+    @property
+    def label(self) -> str:
+        """The kind, and the view if it is not the gray one."""
+        return self.kind if self.view == "gray" else f"{self.kind}:{self.view}"
+
+    @property
+    def seen(self) -> View:  # type: ignore[override]
+        """How the view cuts the pictures."""
+        return VIEWS[self.view]
+
+    def seen_as(self, n_channels: int) -> CarRacingTask:
+        """Return the same task in the view whose patches have so many channels."""
+        views = [name for name, view in VIEWS.items() if view.senses.n_channels == n_channels]
+        return dataclasses.replace(self, view=views[0]) if views else self
+
+    @property
+    def for_training(self) -> CarRacingTask:
+        """The same task, given up when nothing is earned for a while."""
+        return dataclasses.replace(self, training=True)
+
+    @property
+    def env_key(self) -> tuple:
+        """All environments are alike, but for those that draw."""
+        return self.kind, self.picture
+
+    def make_env(self) -> Any:
+        """Return a new environment; it draws only if asked to."""
+        with quiet():
+            return _physics()(self.picture == "gymnasium")
+
+    def act(self, env: Any, outputs: np.ndarray) -> Any:
+        """Return steering, gas and brakes."""
+        steer, gas, brake = (float(value) for value in outputs)
+        return np.array([steer, (gas + 1) / 2, (brake + 1) / 2])
+
+    def with_pictures(self) -> CarRacingTask:
+        """Return the same task: its runs can always be drawn."""
+        return self
+
+    def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> CarRacingRun:
+        return CarRacingRun(self, seed, episodes)
+
+
+def load_background(background: str) -> np.ndarray:
+    """Return a background (row, column, color), uint8, of 96 x 96 pixels: "noise:SEED", or the path of a picture.
+
+    Raises InputError if there is no such picture.
+    """
+    kind, _, seed = background.partition(":")
+    if kind == "noise" and seed:
+        if not seed.isdigit():
+            raise InputError(f"background must be noise:SEED with a whole number, got {background!r}")
+        return car_picture.noise_picture(int(seed))
+    image = import_extra("PIL.Image", "carracing")
+    try:
+        with image.open(background) as opened:
+            small = opened.convert("RGB").resize((car_picture.SIZE, car_picture.SIZE), image.Resampling.BOX)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"background must be noise:SEED or the path of a picture, got {background!r} ({error})"
+        ) from None
+    return np.asarray(small)
+
+
+def _load_engine() -> Any:
+    """Return the module of Gymnasium's CarRacing; raise MissingExtraError if Box2D or pygame is missing."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    library = load_library("gymnasium")
+    with quiet():
+        try:
+            return import_extra("gymnasium.envs.box2d.car_racing", "carracing")
+        except library.error.DependencyNotInstalled as error:
+            raise MissingExtraError(
+                f"this needs Box2D and pygame ({error}); install them with: pip install 'pisensory[carracing]'"
+            ) from error
+
+
+def _dynamics() -> Any:
+    """Return the module that knows the shapes of the car."""
+    return import_extra("gymnasium.envs.box2d.car_dynamics", "carracing")
+
+
+@functools.lru_cache(maxsize=1)
+def _physics() -> Any:
+    """Return Gymnasium's environment, which draws no picture of its own accord."""
+    base = _load_engine().CarRacing
+
+    class Physics(base):  # type: ignore[misc, valid-type]
+        def __init__(self, draws: bool) -> None:
+            super().__init__()
+            self.draws = draws
+
+        def _render(self, mode: str) -> Any:
+            return super()._render(mode) if self.draws else None
+
+    return Physics
+
+
+class CarRacingRun(FramesRun):
+    """Episodes under way, an environment each, whose pictures are drawn together."""
+
+    task: CarRacingTask
+
+    def __init__(self, task: CarRacingTask, seed: tuple[int, ...], episodes: np.ndarray) -> None:
+        super().__init__(task, seed, episodes)
+        self._roads = np.empty(episodes.shape, dtype=object)
+        self._idle = np.zeros(episodes.shape, np.int64)  # steps in a row that earned less than nothing
+        self._shape = car_picture.car_bitmaps(_dynamics())
+        self._background = None if task.background is None else load_background(task.background)
+
+    def _reset(self, place: tuple[int, int]) -> None:
+        super()._reset(place)
+        number, shade = self._episodes[place], car_picture.SHADES[self.task.colors]
+        alike = [road for road, other in zip(self._roads.flat, self._episodes.flat) if road and other == number]
+        with self._blame(place):
+            self._roads[place] = _Road(self._envs[place], shade, alike[0].bitmap if alike else None)
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Drive the cars of the episodes that are alive."""
+        rewards, over = super().step(actions, alive)
+        if self.task.training:
+            self._idle = np.where(rewards < 0, self._idle + 1, 0)
+            over |= alive & (self._idle >= _PATIENCE)
+        return rewards, over
+
+    def _show(self, places: list[tuple[int, int]]) -> None:
+        """Write the pictures of these episodes as the newest of their frames."""
+        if not places:
+            return
+        if self.task.picture == "gymnasium":
+            for place in places:
+                with self._blame(place):
+                    self._values[place][-1] = self._as_seen(self._envs[place].state)
+            return
+        grid, n_rows = car_picture.pixel_grid(), car_picture.SEEN
+        shown = self._look(places, grid)
+        gray = self.task.view == "gray"
+        for place, numbers in zip(places, shown):
+            road = self._roads[place]
+            paints = road.levels if gray else road.paints
+            frame = np.take(paints, numbers, axis=0)
+            if self._background is not None:
+                seen = self._background[:n_rows]
+                seen = to_gray(seen) if gray else seen
+                grass = numbers <= car_picture.LIGHT
+                frame[grass] = seen.reshape(frame.shape)[grass]
+            self._values[place][-1, :n_rows] = frame.reshape(n_rows, car_picture.SIZE, -1)
+
+    def _as_seen(self, picture: np.ndarray) -> np.ndarray:
+        """Return Gymnasium's picture (row, column, color) as the view has it."""
+        if self.task.view == "color":
+            return picture
+        gray = to_gray(picture)
+        gray[car_picture.SEEN :] = 0
+        return gray[..., None]
+
+    def _look(self, places: list[tuple[int, int]], grid: car_picture.Grid) -> np.ndarray:
+        """Return what the pixels show of these episodes, as numbers of the bitmaps (car, pixel)."""
+        poses = []
+        for place in places:
+            self._roads[place].update()
+            env = self._envs[place]
+            hull = env.car.hull
+            angle, (x, y) = hull.angle, hull.position
+            up = car_picture.camera_angle(self.task.camera, angle, tuple(hull.linearVelocity))
+            poses.append((x, y, angle, up, car_picture.zoom_at(env.t), env.car.wheels[0].joint.angle))
+            if not np.isfinite(poses[-1]).all():
+                with self._blame(place):
+                    raise ValueError(f"a car that stands nowhere: {poses[-1]}")
+        pose = car_picture.Pose(*np.array(poses).T)
+        return car_picture.look([self._roads[place].bitmap for place in places], self._shape, pose, grid)
+
+    def picture(
+        self, place: tuple[int, int], action: np.ndarray, score: float | None, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """Return a picture of one episode as its camera sees it, larger and with smooth edges."""
+        width, height = size or _PICTURE_SIZE
+        n_rows = check_int("size", height, 1) * _SMOOTH
+        full = round(n_rows * car_picture.SIZE / car_picture.SEEN)
+        grid = car_picture.pixel_grid(full, check_int("size", width, 1) * _SMOOTH, n_rows)
+        (numbers,) = self._look([place], grid)
+        large = self._roads[place].paints[numbers].reshape(height, _SMOOTH, width, _SMOOTH, 3)
+        return np.rint(large.mean(axis=(1, 3))).astype(np.uint8)
+
+    def keep(self, rows: np.ndarray) -> CarRacingRun:
+        """Return the run of only these candidates; the other environments wait for the next rollout."""
+        kept = super().keep(rows)
+        kept._roads, kept._idle = self._roads[rows], self._idle[rows]
+        return kept
+
+
+class _Road:
+    """The road of one episode: its bitmap, and the colors of its pieces, which change when they are driven on.
+
+    Args:
+        env: the environment.
+        shade: how much darker colors are.
+        bitmap: of the same road, if it has been drawn.
+    """
+
+    def __init__(self, env: Any, shade: int, bitmap: np.ndarray | None) -> None:
+        self._env, self._shade = env, shade
+        self.bitmap = car_picture.draw_track([corners for corners, _ in env.road_poly]) if bitmap is None else bitmap
+        self._colors = np.zeros((car_picture.ROAD + len(env.road_poly), 3))
+        self._colors[: car_picture.LIGHT + 1] = car_picture.GRASS
+        self._colors[car_picture.HULL] = 204, 0, 0
+        self._colors[car_picture.ROAD :] = np.array([color for _, color in env.road_poly])
+        numbers = {id(color): number for number, (_, color) in enumerate(env.road_poly, car_picture.ROAD)}
+        self._tiles = [(numbers[id(tile.color)], tile) for tile in env.road]
+        self._count = -1
+        self.update()
+
+    def update(self) -> None:
+        """Look up which pieces have been driven on since the last time, and set `paints` and their gray `levels`."""
+        if self._count == self._env.tile_visited_count:
+            return
+        self._count = self._env.tile_visited_count
+        for number, tile in self._tiles:
+            if tile.road_visited:
+                self._colors[number] = tile.color
+        self.paints = np.maximum(np.floor(self._colors) - self._shade, 0).astype(np.uint8)
+        self.levels = to_gray(self.paints)

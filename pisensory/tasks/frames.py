@@ -1,0 +1,142 @@
+"""What tasks share that are seen in patches of a stack of frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from ..layers.patches import Patches
+from .base import Senses
+from .environment import EnvironmentRun, EnvironmentTask
+
+AnyFrames = TypeVar("AnyFrames", bound="FramesRun")
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How an agent sees a task: a stack of its last pictures, cut into patches.
+
+    Args:
+        patches: how pictures are cut.
+        n_frames: pictures of the stack, the newest last.
+        size: rows and columns of a picture.
+        n_colors: numbers of a pixel.
+    """
+
+    patches: Patches
+    n_frames: int
+    size: int
+    n_colors: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The stack's shape (frame, row, column, color)."""
+        return self.n_frames, self.size, self.size, self.n_colors
+
+    @functools.cached_property
+    def senses(self) -> Senses:
+        """The patches, row by row."""
+        rows, columns = self.patches.grid(self.size, self.size)
+        names = tuple(f"patch {row}, {column}" for row in range(rows) for column in range(columns))
+        return Senses(names, self.n_frames * self.patches.size**2 * self.n_colors, (rows, columns))
+
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """Which number of a flat stack each channel of each patch is (feature, channel)."""
+        numbers = np.arange(np.prod(self.shape)).reshape(self.shape)
+        return np.ascontiguousarray(self.patches.windows(numbers).reshape(-1, self.senses.n_channels))
+
+
+class FramesTask(EnvironmentTask):
+    """A task that is seen in patches. It names its `seen`, and its runs are `FramesRun`s."""
+
+    seen: View
+
+    seen_rows: ClassVar[float] = 1.0  # the share of the rows that `TaskRun.picture` shows
+
+    @property
+    def senses(self) -> Senses:
+        """The patches, row by row."""
+        return self.seen.senses
+
+    def mosaic(self, features: np.ndarray) -> np.ndarray:
+        """Return the newest picture (row, column, color), uint8, as patches (feature, channel) in their order make it.
+
+        Of patches that overlap each shows what the next does not.
+        """
+        view = self.seen
+        (rows, columns), size, step = view.senses.grid or (0, 0), view.patches.size, view.patches.stride
+        newest = features[: rows * columns].reshape(-1, view.n_frames, size, size, view.n_colors)[:, -1, :step, :step]
+        cells = np.full((rows * columns, *newest.shape[1:]), 255.0)
+        cells[: len(newest)] = newest
+        picture = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2).reshape(rows * step, columns * step, -1)
+        return np.broadcast_to(np.clip(picture, 0, 255), (*picture.shape[:2], 3)).astype(np.uint8)
+
+    def boxes(self) -> np.ndarray:
+        """Return where the patches lie in the task's picture (feature, 4), as shares of its width and height."""
+        view = self.seen
+        rows, columns = view.patches.grid(view.size, view.size)
+        row, column = np.divmod(np.arange(rows * columns), columns) * np.array(view.patches.stride)
+        corners = np.stack([column, row, column + view.patches.size, row + view.patches.size], axis=1) / view.size
+        return corners / np.array([1, self.seen_rows, 1, self.seen_rows])
+
+
+class FramesRun(EnvironmentRun):
+    """Episodes under way, an environment each, and a stack of frames of what it shows.
+
+    A run writes the newest picture of some episodes in `_show`.
+    """
+
+    task: FramesTask
+
+    def __init__(self, task: FramesTask, seed: tuple[int, ...], episodes: np.ndarray) -> None:
+        super().__init__(task, seed, episodes)
+        self._watched = np.ones(episodes.shape, bool)
+
+    def _make_values(self) -> np.ndarray:
+        """Return room for the stacks (candidate, episode, frame, row, column, color), uint8."""
+        return np.zeros((*self._episodes.shape, *self.task.seen.shape), np.uint8)
+
+    def observe(self, out: np.ndarray) -> None:
+        """Write the current observations into `out` (candidate, feature, channel, episode); of those that go on."""
+        self._begin()
+        patches, places = out.transpose(0, 3, 1, 2), self.task.seen.places
+        for place in zip(*np.nonzero(self._watched)):
+            patches[place] = np.take(self._values[place].ravel(), places)
+
+    def _begin(self) -> None:
+        if not self._started.all():
+            super()._begin()
+            self._show(list(np.ndindex(self._episodes.shape)))
+            self._values[:, :, :-1] = self._values[:, :, -1:]
+
+    def _note(self, place: tuple[int, int], observation: object) -> None:
+        """Leave it to `_show`, which sees all episodes together."""
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Step the environments of the episodes that are alive."""
+        rewards, over = super().step(actions, alive)
+        moved = list(zip(*np.nonzero(alive)))
+        for place in moved:
+            self._values[place][:-1] = self._values[place][1:]
+        self._show(moved)
+        self._watched = alive & ~over
+        return rewards, over
+
+    def _show(self, places: list[tuple[int, int]]) -> None:
+        """Write the pictures of these episodes as the newest of their frames."""
+        raise NotImplementedError
+
+    def keep(self: AnyFrames, rows: np.ndarray) -> AnyFrames:
+        """Return the run of only these candidates; the other environments wait for the next rollout."""
+        kept = super().keep(rows)
+        kept._watched = self._watched[rows]
+        return kept
+
+
+def to_gray(colors: np.ndarray) -> np.ndarray:
+    """Return the gray levels of colors (..., 3): 0.299 R + 0.587 G + 0.114 B, rounded, uint8."""
+    return np.rint(np.asarray(colors, np.float64) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)

@@ -1,0 +1,200 @@
+"""Pong of the Atari 2600, seen in patches, in the emulator of ale-py (extra `atari`; ale-py's licence is the GPL 2)."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import InputError, check_int, import_extra
+from ..layers.patches import Patches
+from .base import Perturbation
+from .frames import FramesRun, FramesTask, View, to_gray
+from .libraries import quiet
+
+SIZE = 84  # rows and columns of the picture that agents see
+HIDDEN = 10  # its rows at the top, where the score stands: they are black
+STICKINESS = 0.25  # how likely an action goes on for one more frame, where actions are sticky
+
+_SKIP = 4  # frames of the emulator a step; the picture is the brighter of the last two
+_MOST_IDLE = 30  # frames at the start of an episode, at most
+_VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
+_PICTURE_SCALE = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class PongTask(FramesTask):
+    """A game of Pong against the console, to 21 points: PongNoFrameskip-v4 with the usual preprocessing.
+
+    A step is four frames of the emulator; the picture is the brighter, color by color, of the last two, gray, shrunk
+    by averaging areas to 84 x 84, the upper 10 rows black; four of them are seen, in 196 patches of 6 x 6. The largest
+    of six outputs is done: nothing, fire, up, down, up and fire, down and fire. A point is a reward of 1 or -1. An
+    episode starts with 1 to 30 idle frames. `Perturbation(removed=0.3)` is the published occlusion.
+
+    Args:
+        max_steps: the longest an episode lasts.
+        perturbation: what is done to the patches on their way to the policy.
+        sticky: whether the action before goes on for one more frame with a probability of 0.25 a frame.
+
+    Raises:
+        MissingExtraError: if ale-py is not installed.
+    """
+
+    max_steps: int = 27000
+    perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+    sticky: bool = False
+
+    kind: ClassVar[str] = "pong"
+    n_actions: ClassVar[int] = 6  # type: ignore[misc]
+    score_episodes: ClassVar[int] = 16
+    action_names: ClassVar[tuple[str, ...]] = ("rest", "fire", "up", "down", "up, fire", "down, fire")
+    seen: ClassVar[View] = _VIEW  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sticky, (bool, np.bool_)):
+            raise InputError(f"sticky must be True or False, got {self.sticky!r}")
+        object.__setattr__(self, "sticky", bool(self.sticky))
+        super().__post_init__()
+        import_extra("ale_py", "atari")
+
+    @property
+    def env_key(self) -> tuple:
+        """Environments differ in whether actions are sticky."""
+        return self.kind, self.sticky
+
+    def make_env(self) -> Any:
+        """Return a new game."""
+        return PongGame(STICKINESS if self.sticky else 0.0)
+
+    def act(self, env: Any, outputs: np.ndarray) -> int:
+        """Return the number of the largest output."""
+        return int(np.argmax(outputs))
+
+    def with_pictures(self) -> PongTask:
+        """Return the same task: its runs can always be drawn."""
+        return self
+
+    def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> PongRun:
+        return PongRun(self, seed, episodes)
+
+
+class PongGame:
+    """The console with the game in it, stepped like an environment of Gymnasium.
+
+    Args:
+        stickiness: how likely the action before goes on for one more frame.
+    """
+
+    def __init__(self, stickiness: float) -> None:
+        library = import_extra("ale_py", "atari")
+        library.ALEInterface.setLoggerMode(library.LoggerMode.Error)  # no banner
+        self._ale = library.ALEInterface()
+        # Sticky actions are drawn here, of the episode's own generator.
+        self._ale.setFloat("repeat_action_probability", 0.0)
+        self._ale.setInt("random_seed", 0)
+        with quiet():
+            self._ale.loadROM(library.roms.get_rom_path("pong"))
+        self._actions = self._ale.getMinimalActionSet()
+        self._stickiness = stickiness
+
+    def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin a game; return the gray picture (row, column)."""
+        self._generator = np.random.default_rng(seed)
+        self._ale.reset_game()
+        self._last = 0
+        for _ in range(int(self._generator.integers(1, _MOST_IDLE + 1))):
+            self._ale.act(self._actions[0])
+        screen = self._screen()
+        self.picture = shrink(_palette().levels[screen, screen])
+        return self.picture, {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Play four frames; return the gray picture (row, column), the points won, and whether the game is over."""
+        reward = 0
+        for frame in range(_SKIP):
+            if not (self._stickiness and self._generator.random() < self._stickiness):
+                self._last = action
+            reward += self._ale.act(self._actions[self._last])
+            if frame == _SKIP - 2:
+                before = self._screen()
+        self.picture = shrink(_palette().levels[before, self._screen()])
+        return self.picture, reward, self._ale.game_over(), False, {}
+
+    def render(self) -> np.ndarray:
+        """Return the screen (210, 160, color)."""
+        return self._ale.getScreenRGB()
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _screen(self) -> np.ndarray:
+        """Return the screen as numbers of the palette (row, column), whose colors are known from then on."""
+        screen = self._ale.getScreen()
+        palette = _palette()
+        if not palette.known[screen].all():
+            palette.learn(screen, self._ale.getScreenRGB())
+        return screen
+
+
+class _Palette:
+    """The console's colors by their numbers, learned from what is on the screen.
+
+    Attributes:
+        known: which numbers are known (number,).
+        levels: the gray level of the brighter, color by color, of two numbers (number, number), uint8.
+    """
+
+    def __init__(self) -> None:
+        self.known = np.zeros(256, bool)
+        self.levels = np.zeros((256, 256), np.uint8)
+        self._colors = np.zeros((256, 3))
+
+    def learn(self, screen: np.ndarray, colors: np.ndarray) -> None:
+        """Learn the colors (row, column, 3) of a screen of numbers (row, column)."""
+        self._colors[screen] = colors
+        self.levels = to_gray(np.maximum(self._colors[:, None], self._colors))
+        self.known[screen] = True
+
+
+@functools.lru_cache(maxsize=1)
+def _palette() -> _Palette:
+    return _Palette()
+
+
+@functools.lru_cache(maxsize=4)
+def _averaging(n_before: int, n_after: int) -> np.ndarray:
+    """Return the matrix (after, before) that averages areas."""
+    edges = np.arange(n_after + 1) * n_before / n_after
+    cells = np.arange(n_before)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    return (np.maximum(overlap, 0) * n_after / n_before).astype(np.float32)
+
+
+def shrink(levels: np.ndarray) -> np.ndarray:
+    """Return a screen's gray levels averaged over areas to 84 x 84, uint8, the upper rows black."""
+    height, width = levels.shape
+    small = _averaging(height, SIZE) @ levels.astype(np.float32) @ _averaging(width, SIZE).T
+    picture = np.rint(small).astype(np.uint8)
+    picture[:HIDDEN] = 0
+    return picture
+
+
+class PongRun(FramesRun):
+    """Games under way."""
+
+    def _show(self, places: list[tuple[int, int]]) -> None:
+        """Write the pictures of these episodes as the newest of their frames."""
+        for place in places:
+            self._values[place][-1, ..., 0] = self._envs[place].picture
+
+    def picture(
+        self, place: tuple[int, int], action: np.ndarray, score: float | None, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """Return the screen of one episode, its pixels enlarged; without a size, three times."""
+        screen = super().picture(place, action, score)
+        width, height = size or (_PICTURE_SCALE * screen.shape[1], _PICTURE_SCALE * screen.shape[0])
+        rows = np.arange(check_int("size", height, 1)) * screen.shape[0] // height
+        columns = np.arange(check_int("size", width, 1)) * screen.shape[1] // width
+        return screen[rows][:, columns]

@@ -1,0 +1,395 @@
+"""The layers and policies of patches: plain equations, gradients, and bits that no order changes."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pisensory as ps
+from pisensory.layers import convolution, norm, patches, softmax, voting
+from pisensory.policies import policy_from_config
+
+# Made by make_patch_gradients.py with PyTorch 2.14.
+GOLDEN = pathlib.Path(__file__).parent / "data" / "patch_gradients.npz"
+
+SMALL = dict(n_actions=2, grid=(5, 6), n_frames=3, patch_size=2, proj_dim=4, table_size=4)
+POLICIES = {
+    "vote": ps.PatchPolicy(**SMALL, n_votes=4, lstm_size=3),
+    "vote, norm weights": ps.PatchPolicy(**SMALL, n_votes=4, lstm_size=3, norm_weights=True, time_first=True),
+    "dense": ps.PatchPolicy(**SMALL, head="dense", head_sizes=(3,)),
+    "convolutions": ps.PatchPolicy(
+        **SMALL, head="dense", convolutions=((3, 2, 1), (2, 2, 2)), head_sizes=(4,), norm_weights=True, discrete=True
+    ),
+}
+
+
+def random_params(policy, seed, spread=0.3):
+    rng = np.random.default_rng(seed)
+    return policy.initial(rng) + spread * rng.standard_normal(policy.n_params)
+
+
+def differences(function, at, step=1e-6):
+    """The gradient of a function of one array, by central differences."""
+    result = np.zeros_like(at)
+    for place in np.ndindex(at.shape):
+        low, high = at.copy(), at.copy()
+        low[place] -= step
+        high[place] += step
+        result[place] = (function(high) - function(low)) / (2 * step)
+    return result
+
+
+def check_gradients(function, gradients, arguments):
+    """Compare each gradient of `function(*arguments)` with central differences."""
+    for number, gradient in enumerate(gradients):
+
+        def of_one(value, number=number):
+            return function(*arguments[:number], value, *arguments[number + 1 :])
+
+        expected = differences(of_one, arguments[number])
+        np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6 * max(1, np.abs(expected).max()))
+
+
+def test_cut_lays_patches_out_row_by_row():
+    frames = np.arange(2 * 6 * 9).reshape(2, 6, 9)
+    cut = ps.Patches(3, 3).cut(frames)
+    assert cut.shape == (6, 18)
+    assert cut.dtype == np.float32
+    np.testing.assert_array_equal(cut[4], frames[:, 3:6, 3:6].reshape(-1))
+    colors = np.arange(5 * 5 * 3).reshape(1, 5, 5, 3)
+    np.testing.assert_array_equal(ps.Patches(3, 2).cut(colors)[3], colors[0, 2:5, 2:5].reshape(-1))
+    assert ps.Patches(7, 4).grid(96, 96) == (23, 23)
+
+
+@pytest.mark.parametrize(
+    "frames", [np.zeros((4, 5, 9)), np.zeros((9, 9)), np.full((1, 6, 6), "x"), [], np.zeros((0, 6, 6))]
+)
+def test_cut_refuses_what_is_no_stack_of_pictures(frames):
+    with pytest.raises(ps.InputError, match=r"frames|pictures"):
+        ps.Patches(6, 6).cut(frames)
+
+
+def test_patches_must_have_a_size():
+    with pytest.raises(ps.InputError, match="stride"):
+        ps.Patches(6, 0)
+
+
+def test_layer_norm_and_its_gradient():
+    rng = np.random.default_rng(0)
+    values, weights = rng.standard_normal((2, 3, 4, 5))
+    normed, scale = norm.layer_norm(values)
+    np.testing.assert_allclose(normed.mean(axis=-1), 0, atol=1e-12)
+    np.testing.assert_allclose(normed.std(axis=-1), 1, atol=1e-4)
+    check_gradients(
+        lambda values: (norm.layer_norm(values)[0] * weights).sum(),
+        [norm.layer_norm_back(normed, scale, weights)],
+        [values],
+    )
+
+
+def test_softmax_attention_and_its_gradient():
+    rng = np.random.default_rng(1)
+    queries, keys, values = (rng.standard_normal((n, 3)) for n in (5, 4, 4))
+    scores = np.exp(queries @ keys.T)
+    sums, log_total = softmax.softmax_attention(queries, keys, values)
+    np.testing.assert_allclose(sums, scores @ values / scores.sum(axis=1, keepdims=True), rtol=1e-12)
+    weights = rng.standard_normal(sums.shape)
+    check_gradients(
+        lambda *arguments: (softmax.softmax_attention(*arguments)[0] * weights).sum(),
+        softmax.softmax_attention_back(queries, keys, values, sums, log_total, weights),
+        [queries, keys, values],
+    )
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (2, 2), (3, 2)])
+def test_convolution_and_its_gradient(kernel, stride):
+    rng = np.random.default_rng(2)
+    pictures, bias = rng.standard_normal((2, 6, 5, 3)), rng.standard_normal(4)
+    weight = rng.standard_normal((4, 3, kernel, kernel))
+    folded = convolution.fold_convolution(weight)
+    out = convolution.convolve(pictures, folded, bias, kernel, stride)
+    window = pictures[1, stride : stride + kernel, :kernel]
+    np.testing.assert_allclose(out[1, 1, 0], np.einsum("rci,oirc->o", window, weight) + bias, rtol=1e-12)
+    np.testing.assert_array_equal(convolution.unfold_convolution(folded, kernel), weight)
+    weights = rng.standard_normal(out.shape)
+    check_gradients(
+        lambda *arguments: (convolution.convolve(*arguments, kernel, stride) * weights).sum(),
+        convolution.convolve_back(pictures, folded, kernel, stride, weights),
+        [pictures, folded, bias],
+    )
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0])
+def test_vote_and_its_gradient(size):
+    rng = np.random.default_rng(3)
+    voters, choices = size * rng.standard_normal((6, 2)), size * rng.standard_normal((2, 5))
+    shares = np.exp(voters @ choices - (voters @ choices).max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    votes = voting.vote(voters, choices)
+    np.testing.assert_allclose(votes, shares.sum(axis=0), rtol=1e-9)
+    weights = rng.standard_normal(5)
+    if size == 1:
+        check_gradients(
+            lambda *arguments: voting.vote(*arguments) @ weights,
+            voting.vote_back(voters, choices, weights),
+            [voters, choices],
+        )
+
+
+@given(votes=st.lists(st.integers(0, 4), min_size=3, max_size=30))
+def test_best_places_are_in_falling_order_and_the_earlier_first(votes):
+    expected = sorted(range(len(votes)), key=lambda place: (-votes[place], place))[:3]
+    assert voting.best_places(np.array(votes, np.float32), 3).tolist() == expected
+
+
+def test_what_all_keys_share_changes_nothing():
+    """The previous action and the constant of the keys: their gradient is zero, and so they are left out."""
+    policy = POLICIES["vote"]
+    params = random_params(policy, 0)
+    changed = params.copy()
+    changed[policy.layout["b_key"][0]] += 3
+    pixels = np.random.default_rng(0).integers(0, 256, (9, policy.n_channels))
+    np.testing.assert_array_equal(policy.agent(params).act(pixels), policy.agent(changed).act(pixels))
+
+
+def plain_latent(policy, params, pixels):
+    """The published equations in float64, an entry at a time."""
+    named = {name: params[place].reshape(shape) for name, (place, shape) in policy.layout.items()}
+    frames = (pixels / 255).reshape(len(pixels), policy.n_frames, -1)
+    changes = np.diff(frames, axis=1)
+    changes = (changes if policy.time_first else changes.swapaxes(1, 2)).reshape(len(pixels), -1)
+    keys = changes @ named["w_key"][:, : changes.shape[1]].T + named["b_key"]
+    normed = (frames - frames.mean(axis=2, keepdims=True)) / np.sqrt(frames.var(axis=2, keepdims=True) + 1e-5)
+    normed = normed * named.get("g_pixel", 1) + named.get("c_pixel", 0)
+    values = normed.reshape(len(pixels), -1) @ named["w_value"].T + named["b_value"]
+    queries = ps.layers.positional_table(policy.n_places, policy.table_size) @ named["w_query"].T + named["b_query"]
+    weights = np.exp(queries @ keys.T / np.sqrt(policy.proj_dim))
+    sums = np.maximum(weights @ values / weights.sum(axis=1, keepdims=True), 0)
+    normed = (sums - sums.mean(axis=1, keepdims=True)) / np.sqrt(sums.var(axis=1, keepdims=True) + 1e-5)
+    return normed * named.get("g_latent", 1) + named.get("c_latent", 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=st.sampled_from(list(POLICIES)), n_features=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_latent_code_follows_the_equations(name, n_features, seed):
+    policy = POLICIES[name]
+    params = random_params(policy, seed)
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (n_features, policy.n_channels))
+    pixels[: n_features // 3] = pixels[: n_features // 3, :1]  # patches of one color, whose deviation is zero
+    agent = policy.agent(params)
+    agent.act(pixels)
+    expected = plain_latent(policy, params, pixels)
+    np.testing.assert_allclose(agent.latent, expected, rtol=2e-5, atol=2e-5)
+    assert agent.attention.shape == (policy.n_places, n_features)
+    np.testing.assert_allclose(agent.attention.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dense", "convolutions"])
+def test_unrolled_actions_are_those_of_the_run(name):
+    policy = POLICIES[name]
+    params = random_params(policy, 1)
+    observations = np.random.default_rng(1).integers(0, 256, (3, 8, policy.n_channels, 2))
+    actions = policy.unroll(params, observations).actions
+    for episode in range(2):
+        agent = policy.agent(params)
+        acted = np.array([agent.act(step) for step in observations[..., episode]])
+        np.testing.assert_allclose(actions[..., episode], acted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dense", "convolutions"])
+def test_gradient_is_that_of_central_differences(name):
+    policy = POLICIES[name]
+    params = random_params(policy, 2)
+    rng = np.random.default_rng(2)
+    observations = rng.integers(0, 256, (2, 5, policy.n_channels, 2))
+    unrolled = policy.unroll(params, observations, dtype=np.float64)
+    weights = rng.standard_normal(unrolled.actions.shape)
+    check_gradients(
+        lambda params: (policy.unroll(params, observations, dtype=np.float64).actions * weights).sum(),
+        [unrolled.gradient(weights)],
+        [params],
+    )
+
+
+@pytest.mark.parametrize("name", ["convolutions", "dense"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-5)])
+def test_gradient_is_that_of_pytorch(name, dtype, tolerance):
+    data = np.load(GOLDEN)
+    policy = policy_from_config(json.loads(str(data[f"{name}_config"])))
+    unrolled = policy.unroll(
+        data[f"{name}_params"], data[f"{name}_observations"], data[f"{name}_previous_actions"], dtype=dtype
+    )
+    np.testing.assert_allclose(unrolled.actions, data[f"{name}_actions"], rtol=0, atol=tolerance)
+    gradient = unrolled.gradient(unrolled.actions - data[f"{name}_targets"])
+    expected = data[f"{name}_gradient"]
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def test_a_choice_has_no_gradient():
+    policy = POLICIES["vote"]
+    with pytest.raises(ps.InputError, match="no gradient"):
+        policy.unroll(random_params(policy, 0), np.zeros((1, 3, policy.n_channels, 1)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (dict(head="round"), "head"),
+        (dict(n_frames=1), "n_frames"),
+        (dict(grid=(3,)), "grid"),
+        (dict(grid=(2, 2)), "n_votes"),
+        (dict(head_sizes=(3,)), "head='dense'"),
+        (dict(head="dense", convolutions=((4, 40, 1),)), "convolutions"),
+        (dict(head="dense", convolutions=((4, 3),)), "convolutions"),
+        (dict(proj_dim=0), "proj_dim"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes, message):
+    with pytest.raises(ps.InputError, match=message):
+        ps.PatchPolicy(**sizes)
+
+
+@pytest.mark.parametrize("policy", [*POLICIES.values(), ps.AttentionAgentPolicy(picture_size=19)])
+def test_configs_make_the_same_policy(policy):
+    assert policy_from_config(json.loads(json.dumps(policy.config))) == policy
+
+
+# Weights may be of any size, and pictures too.
+@settings(max_examples=30, deadline=None)
+@given(
+    name=st.sampled_from(list(POLICIES)),
+    exponent=st.integers(-120, 120),
+    brightness=st.sampled_from([0.0, 1e-30, 0.4, 255.0, 1e30]),
+    seed=st.integers(0, 2**32),
+)
+def test_any_size_of_numbers_gives_finite_actions(name, exponent, brightness, seed):
+    policy = POLICIES[name]
+    rng = np.random.default_rng(seed)
+    params = rng.standard_normal(policy.n_params) * 10.0**exponent
+    agent = policy.agent(params)
+    for _ in range(3):
+        pixels = brightness * rng.standard_normal((7, policy.n_channels))
+        action = agent.act(pixels)
+        assert np.isfinite(action).all()
+        second = policy.agent(params)
+        assert np.isfinite(second.act(pixels[::-1])).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(list(POLICIES)),
+    n_features=st.integers(1, 529),
+    spread=st.sampled_from([0.05, 0.5, 5.0, 200.0]),
+    whole=st.booleans(),
+    plain=st.sampled_from([0.0, 0.5, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_no_order_of_patches_changes_a_bit(name, n_features, spread, whole, plain, seed):
+    policy = POLICIES[name]
+    rng = np.random.default_rng(seed)
+    params = random_params(policy, seed, spread)
+    first, second = policy.agent(params), policy.agent(params)
+    for _ in range(3):
+        pixels = rng.integers(0, 256, (n_features, policy.n_channels)).astype(np.float32)
+        pixels[rng.random(n_features) < plain] = rng.integers(0, 256)
+        if not whole:
+            pixels += rng.standard_normal(pixels.shape, dtype=np.float32)
+        order = rng.permutation(n_features)
+        np.testing.assert_array_equal(first.act(pixels), second.act(pixels[order]))
+        np.testing.assert_array_equal(first.latent, second.latent)
+        np.testing.assert_array_equal(first.attention[:, order], second.attention)
+
+
+EVERY_NUMBER = """
+import sys
+import numpy as np, pisensory as ps
+policy = ps.PatchPolicy.car_racing()
+rng = np.random.default_rng(7)
+params = policy.initial(rng) + 0.2 * rng.standard_normal(policy.n_params)
+weights = policy.prepare(params[None])
+for n in range(1, 530, int(sys.argv[1])):
+    pixels = rng.integers(0, 256, (n, policy.n_channels)).astype(np.float32)
+    order = rng.permutation(n)
+    latents = []
+    for seen in (pixels, pixels[order]):
+        run = policy.start(weights, n, 1)
+        run.observations[0, :, :, 0] = seen
+        run.step()
+        latents.append((run.actions.tobytes(), run._latent.tobytes()))
+    assert latents[0] == latents[1], n
+"""
+
+
+@pytest.mark.parametrize("kernel", ["", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"])
+def test_no_kernel_and_no_number_of_patches_breaks_it(kernel):
+    """The published sizes, on every kernel of OpenBLAS that this machine can run."""
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    if kernel:
+        env["OPENBLAS_CORETYPE"] = kernel
+    result = subprocess.run([sys.executable, "-c", EVERY_NUMBER, "23"], env=env, capture_output=True, text=True)
+    if result.returncode < 0:
+        pytest.skip(f"this machine cannot run the kernel {kernel}")
+    assert result.returncode == 0, result.stderr
+
+
+def test_patches_of_one_gray_count_as_one_and_change_no_bit():
+    policy = POLICIES["vote"]
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 256, (40, policy.n_channels)).astype(np.float32)
+    pixels[5:30] = rng.integers(0, 256, (25, 1))
+    weights, constant, queries, *_ = policy.prepare(random_params(policy, 4)[None])
+    scratch = patches.make_patch_scratch(40, policy.n_frames, policy.patch_size**2, policy.proj_dim)
+    merged = patches.project_patches(pixels, weights[0], constant[0], scratch)
+    assert merged.counts.tolist() == [1] * 15 + [25]
+    rows = np.where(merged.varied, np.cumsum(merged.varied) - 1, 15)
+    sums = []
+    for keys, values, counts in (merged[:3], (merged.keys[rows], merged.values[rows], np.ones(40))):
+        out = np.empty((policy.n_places, policy.proj_dim + 1))
+        values = softmax.snap_values(values, counts, 40)
+        softmax.attend(queries[0], softmax.snap_keys(keys), values, softmax.make_attention_scratch(40), out)
+        sums.append(out)
+    np.testing.assert_array_equal(*sums)
+
+
+def test_an_ordinary_product_would_break_the_promise(monkeypatch):
+    """The tests above can fail: with products and sums in float32, they do."""
+
+    def ordinary(queries, keys, values, scratch, out):
+        weights = np.exp(queries.astype(np.float32) @ keys.astype(np.float32).T)
+        out[...] = weights @ values.astype(np.float32)
+
+    monkeypatch.setattr(softmax, "attend", ordinary)
+    policy = POLICIES["vote"]
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (529, policy.n_channels))
+    first, second = (policy.agent(random_params(policy, 0)) for _ in range(2))
+    first.act(pixels)
+    second.act(rng.permutation(pixels))
+    assert not np.array_equal(first.latent, second.latent)
+
+
+def test_snapped_numbers_keep_their_precision():
+    values = np.random.default_rng(0).standard_normal(1000)
+    snapped = patches.snap(values, 20)
+    assert np.abs(snapped - values).max() <= np.abs(values).max() * 2.0**-20
+    units = snapped / np.ldexp(1.0, np.frexp(np.abs(values).max())[1] - 20)
+    np.testing.assert_array_equal(units, np.rint(units))
+    np.testing.assert_array_equal(patches.snap(np.zeros(3), 20), np.zeros(3))
+    np.testing.assert_array_equal(patches.snap(np.full(3, 5e-324), 20), np.zeros(3))
+
+
+def test_attention_agent_needs_its_patches_in_their_number():
+    policy = ps.AttentionAgentPolicy(picture_size=19)
+    assert policy.n_features == 16
+    agent = policy.agent(np.zeros(policy.n_params))
+    with pytest.raises(ps.InputError, match="16 inputs"):
+        agent.act(np.zeros((15, policy.n_channels)))
+    with pytest.raises(ps.InputError, match="n_votes"):
+        ps.AttentionAgentPolicy(picture_size=7)
