@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+import math
+import numbers
+import reprlib
+import sys
+from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+# Bounds that no network of this package comes near, and that keep what is taken at a word out of memory's way.
+MAX_LAYERS = 64
+MAX_SIZE = 2**24
 
 
 class PisensoryError(Exception):
@@ -45,38 +56,108 @@ def import_extra(module: str, extra: str) -> ModuleType:
         ) from error
 
 
-def check_int(name: str, value: object, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`, or raise InputError naming the argument."""
+def show(value: object, longest: int = 100) -> str:
+    """Return a value as a message can say it: in one line, and not at length."""
     try:
-        number = int(value)  # type: ignore[call-overload]
-    except (TypeError, ValueError, OverflowError):
-        number = None
-    if isinstance(value, bool) or number is None or number != value or number < minimum:
-        raise InputError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
-    return number
+        text = _brief.repr(value)
+    except Exception:  # numbers too long to be written in decimal, and classes whose repr fails
+        text = f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
-def check_positive(name: str, value: object, allow_zero: bool = False) -> float:
-    """Return `value` as a finite float above zero (or at zero, if allowed), or raise InputError."""
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = _brief.maxlong = 80
+
+
+def _as_number(value: object) -> float | int | None:
+    """Return a real number as Python's own int or float; None for all else, True and False included."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        return None
+    if isinstance(value, numbers.Integral):
+        return int(value)
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not (0 <= number < float("inf")) or (number == 0 and not allow_zero):
+        return float(value)
+    except OverflowError:  # a fraction beyond all floats
+        return None
+
+
+def check_int(name: str, value: object, minimum: int, maximum: int = 2**53) -> int:
+    """Return `value` as an int from `minimum` to `maximum`, or raise InputError naming the argument."""
+    number = _as_number(value)
+    whole = isinstance(number, int) or (number is not None and number.is_integer())
+    if number is None or not whole or number < minimum:
+        raise InputError(f"{name} must be a whole number of at least {minimum}, got {show(value)}")
+    if number > maximum:
+        raise InputError(f"{name} must be at most {maximum:,}, got {show(value)}")
+    return int(number)
+
+
+def check_positive(name: str, value: object, allow_zero: bool = False, maximum: float = sys.float_info.max) -> float:
+    """Return `value` as a finite float above zero (or at zero, if allowed), up to `maximum`, or raise InputError."""
+    number = _as_number(value)
+    if number is None or not 0 <= number < math.inf or (number == 0 and not allow_zero):
         bound = "at least" if allow_zero else "above"
-        raise InputError(f"{name} must be a finite number {bound} 0, got {value!r}")
-    return number
+        raise InputError(f"{name} must be a finite number {bound} 0, got {show(value)}")
+    if number > maximum:
+        raise InputError(f"{name} must be at most {maximum:g}, got {show(value)}")
+    return float(number)
+
+
+def check_bool(name: str, value: object) -> bool:
+    """Return `value` as a bool, or raise InputError naming the argument."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} must be True or False, got {show(value)}")
+    return bool(value)
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of the `choices`, or raise InputError naming the argument."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, got {show(value)}")
+    return value
+
+
+def check_text(name: str, value: object, example: str, longest: int = 200) -> str:
+    """Return `value` if it is text of at least one and at most `longest` characters, or raise InputError."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
+        raise InputError(f"{name} must be text of 1 to {longest} characters, such as {example!r}, got {show(value)}")
+    return value
+
+
+def check_type(name: str, value: Any, kind: type, way: str) -> Any:
+    """Return `value` if it is of a class, or raise InputError naming the argument and the `way` to have one."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} must be a {kind.__name__}, such as {way}, got {show(value)}")
+    return value
+
+
+def check_list(name: str, value: object, example: str, most: int = 1_000_000) -> list[Any]:
+    """Return the items of `value`, a sequence of at most so many and no text, or raise InputError."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = list(value[: most + 1])
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise InputError(f"{name} must be a sequence such as {example}, got {show(value)}")
+    if len(value) > most:
+        raise InputError(f"{name} must have at most {most:,} items, got {len(value):,}")
+    return list(value)
 
 
 def check_sizes(name: str, sizes: object) -> tuple[int, ...]:
     """Return layer sizes as a tuple of ints of at least one, or raise InputError naming the argument."""
-    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Iterable):
-        raise InputError(f"{name} must be a sequence of layer sizes such as (32,) or (), got {sizes!r}")
-    return tuple(check_int(f"each of {name}", size, 1) for size in sizes)
+    return tuple(
+        check_int(f"each of {name}", size, 1, MAX_SIZE) for size in check_list(name, sizes, "(32,) or ()", MAX_LAYERS)
+    )
 
 
 def check_numbers(name: str, numbers: object) -> tuple[int, ...]:
     """Return numbers of things, counted from 0, as a tuple of ints, or raise InputError naming the argument."""
-    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
-        raise InputError(f"{name} must be a sequence of numbers such as (0, 2) or (), got {numbers!r}")
-    return tuple(check_int(f"each of {name}", number, 0) for number in numbers)
+    return tuple(check_int(f"each of {name}", number, 0) for number in check_list(name, numbers, "(0, 2) or ()"))
+
+
+def check_keywords(name: str, value: object) -> dict[str, Any]:
+    """Return `value` if it is a dict of keyword arguments, or raise InputError naming the argument."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) and key.isidentifier() for key in value):
+        raise InputError(f"{name} must be a dict of keyword arguments such as {{'gravity': 9.81}}, got {show(value)}")
+    return value
