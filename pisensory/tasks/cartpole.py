@@ -61,7 +61,7 @@ def accelerations(
 def reward(version: str, x: np.ndarray, cosine: np.ndarray) -> np.ndarray:
     """Return the reward of a state; for "harder" it is at most 1, upright in the middle of the track."""
     if version == "v0":
-        return cosine.copy()
+        return +cosine
     if version == "v1":
         return 0.5 * (1.0 + cosine)
     return 0.5 * (cosine + 1.0) * np.cos((0.5 * math.pi / TRACK_LIMIT) * x)

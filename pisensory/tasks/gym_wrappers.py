@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from .libraries import library_of, load_library
+from ..errors import InputError, check_type
+from .libraries import EpisodeCounter, library_of, load_library
 from .perturbation import EpisodeDraws, Perturbation, SensorFaults, shape_noise
+
+_CLASSES = {"gym": "GymPerturbation", "gymnasium": "GymnasiumPerturbation"}
 
 
 def perturb_env(env: Any, perturbation: Perturbation) -> Any:
@@ -25,71 +27,91 @@ def perturb_env(env: Any, perturbation: Perturbation) -> Any:
     Raises:
         InputError: for an environment of neither library, or other observations.
     """
-    return _make_wrapper_class(library_of(env).__name__)(env, perturbation)
+    return _make_class(_CLASSES[library_of(env).__name__])(env, perturbation)
+
+
+def __getattr__(name: str) -> Any:
+    """Make the class of each library when it is first asked for; so wrappers can be pickled, and made from a spec."""
+    if name in _CLASSES.values():
+        return _make_class(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @functools.cache
-def _make_wrapper_class(library_name: str) -> type:
-    library = load_library(library_name)
-
-    class PerturbObservation(library.Wrapper):  # type: ignore[name-defined]
-        """An environment whose observations pass through a perturbation."""
-
-        def __init__(self, env: Any, perturbation: Perturbation) -> None:
-            super().__init__(env)
-            space = env.observation_space
-            if not isinstance(space, library.spaces.Box) or len(space.shape) != 1:
-                raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
-            self.perturbation = perturbation
-            self._n_sources = space.shape[0]
-            perturbation.n_features(self._n_sources)  # refuses inputs that there are not
-            self.observation_space = _perturbed_space(library, space, perturbation)
-            self._episode_seed: int | None = None
-            self._episode = -1
-            self._step = 0
-            self._order: np.ndarray | None = None
-            self._draws: EpisodeDraws | None = None
-            self._faults = SensorFaults(perturbation)
-            self._noise: np.ndarray | None = None
-
-        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-            """Begin an episode, and the draws of its perturbation."""
-            observation, info = self.env.reset(seed=seed, options=options)
-            if seed is not None or self._episode_seed is None:
-                self._episode_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
-                self._episode = -1
-            self._episode += 1
-            self._draws = EpisodeDraws(self.perturbation, self._n_sources, self._episode_seed, self._episode)
-            self._faults = SensorFaults(self.perturbation)
-            self._noise = None
-            self._step = 0
-            return self._perturb(observation), info
-
-        def step(self, action: Any) -> Any:
-            """Step the environment, and perturb what it shows."""
-            observation, *rest = self.env.step(action)
-            return (self._perturb(observation), *rest)
-
-        def _perturb(self, observation: np.ndarray) -> np.ndarray:
-            if self._draws is None:
-                raise InputError("call reset() before step()")
-            sources = np.array(observation, np.float32)
-            self._faults.apply(sources, self._step)
-            kind = self.perturbation.noise_kind
-            self._noise = shape_noise(kind, self._draws.noise(1)[None], self._noise)[:, 0]
-            noise = self._noise[0]
-            if kind == "copy":
-                noise = noise + sources[np.arange(len(noise)) % len(sources)]
-            if self.perturbation.reorders_at(self._step):
-                self._order = self._draws.order(self._step)
-            self._step += 1
-            return np.concatenate([sources, noise])[self._order]
-
-    PerturbObservation.__module__ = __name__
-    return PerturbObservation
+def _make_class(name: str) -> type:
+    library = load_library("gym" if name == _CLASSES["gym"] else "gymnasium")
+    members: dict[str, Any] = {"__module__": __name__, "__doc__": _Perturbed.__doc__, "_spaces": library.spaces}
+    if name == _CLASSES["gym"]:
+        return type(name, (_Perturbed, library.Wrapper), members)
+    # Gymnasium notes what a wrapper was made with, so that the environment's spec can make it again.
+    recorder = library.utils.RecordConstructorArgs
+    return type(name, (_Perturbed, library.Wrapper, recorder), {**members, "_record": recorder.__init__})
 
 
-def _perturbed_space(library: Any, space: Any, perturbation: Perturbation) -> Any:
+class _Perturbed:
+    """An environment whose observations pass through a perturbation.
+
+    Args:
+        env: with observations of one axis.
+        perturbation: faults, copies, noise inputs, shuffles.
+    """
+
+    env: Any
+    _spaces: Any  # the module of the library
+
+    def __init__(self, env: Any, perturbation: Perturbation) -> None:
+        check_type("perturbation", perturbation, Perturbation, "ps.Perturbation(shuffle=True)")
+        self._record(perturbation=perturbation)
+        super().__init__(env)  # type: ignore[call-arg]
+        space = env.observation_space
+        if not isinstance(space, self._spaces.Box) or len(space.shape) != 1:
+            raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
+        self.perturbation = perturbation
+        self._n_sources = space.shape[0]
+        perturbation.n_features(self._n_sources)  # refuses inputs that there are not
+        self.observation_space = self._spaces.Box(*_perturbed_bounds(space, perturbation), dtype=np.float32)
+        self._counter = EpisodeCounter()
+        self._step = 0
+        self._order: np.ndarray | None = None
+        self._draws: EpisodeDraws | None = None
+        self._faults = SensorFaults(perturbation)
+        self._noise: np.ndarray | None = None
+
+    def _record(self, **arguments: Any) -> None:
+        """Note what this was made with, where the library can use it."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode, and the draws of its perturbation."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._counter.begin(seed, np.random.default_rng())
+        self._draws = EpisodeDraws(self.perturbation, self._n_sources, self._counter.seed, self._counter.number)
+        self._faults = SensorFaults(self.perturbation)
+        self._noise = None
+        self._step = 0
+        return self._perturb(observation), info
+
+    def step(self, action: Any) -> Any:
+        """Step the environment, and perturb what it shows."""
+        observation, *rest = self.env.step(action)
+        return (self._perturb(observation), *rest)
+
+    def _perturb(self, observation: np.ndarray) -> np.ndarray:
+        if self._draws is None:
+            raise InputError("call reset() before step()")
+        sources = np.array(observation, np.float32)
+        self._faults.apply(sources, self._step)
+        kind = self.perturbation.noise_kind
+        self._noise = shape_noise(kind, self._draws.noise(1)[None], self._noise)[:, 0]
+        noise = self._noise[0]
+        if kind == "copy":
+            noise = noise + sources[np.arange(len(noise)) % len(sources)]
+        if self.perturbation.reorders_at(self._step):
+            self._order = self._draws.order(self._step)
+        self._step += 1
+        return np.concatenate([sources, noise])[self._order]
+
+
+def _perturbed_bounds(space: Any, perturbation: Perturbation) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds of what a perturbation shows: shuffled, any input may be anywhere."""
     low, high = space.low.astype(np.float32), space.high.astype(np.float32)
     for number in perturbation.dropped:
@@ -99,4 +121,4 @@ def _perturbed_space(library: Any, space: Any, perturbation: Perturbation) -> An
     low, high = np.concatenate([low, -noise]), np.concatenate([high, noise])
     if perturbation.shuffle or perturbation.reshuffle_every is not None:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
-    return library.spaces.Box(low, high, dtype=np.float32)
+    return low, high
