@@ -26,7 +26,6 @@ import numpy as np
 import pisensory as ps
 from pisensory.cloning.adam import Adam, clip
 from pisensory.layers import positional_table
-from pisensory.policies.backward import unroll
 
 N_EPISODES, N_STEPS, N_FEATURES, N_ACTIONS = 64, 500, 28, 8
 POLICIES = {
@@ -50,7 +49,7 @@ def our_step(policy, batch):
     adam = Adam(np.zeros(len(params)), np.zeros(len(params)))
 
     def step():
-        unrolled = unroll(policy, params, observations, previous)
+        unrolled = policy.unroll(params, observations[:, :, None], previous)
         difference = unrolled.actions - labels
         gradient = unrolled.gradient(2 * difference / difference.size)
         adam.step(params, clip(gradient, 0.5), 1e-3)

@@ -26,7 +26,7 @@ def main():
         "in order": (ps.Perturbation(), 1.0),
         "shuffled": (ps.Perturbation(shuffle=True), 1.0),
         "shuffled, 5 noise inputs": (ps.Perturbation(shuffle=True, n_noise=5), 1.0),
-        "shuffled, 10 copies": (ps.Perturbation(shuffle=True, n_copies=2), 0.5),
+        "shuffled, each input twice": (ps.Perturbation(shuffle=True, n_copies=2), 0.5),
     }
 
     trained = {}
@@ -50,14 +50,14 @@ def main():
     for name, (policy, params) in trained.items():
         for inputs, (perturbation, gain) in perturbations.items():
             perturbed = dataclasses.replace(task, perturbation=perturbation)
-            if isinstance(policy, ps.InvariantPolicy):
+            if policy.n_features is None:
                 # Twice the inputs make twice the sum: the gain puts it right, as in the paper.
                 policy = dataclasses.replace(policy, gain=gain)
             if policy.n_features in (None, perturbed.n_features):
                 scores[f"{name}, {inputs}"] = ps.evaluate(policy, params, perturbed)
 
     print(f"\n{ps.score_table(scores)}\n")
-    print("An MLP takes five inputs and no others, so it has no rows for noise and copies. The shipped policies")
+    print("An MLP takes five inputs and no others, so it has no rows for noise and more inputs. The shipped policies")
     print("were trained for longer: `pisensory models` says how long.")
 
 

@@ -17,50 +17,19 @@ from .files import load_params, load_policy, save_policy
 from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
-from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Senses, Task, perturb_env, scale_action
 from .tasks.gym_env import register_envs
 from .train import TrainingInterrupted, TrainResult, train
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Agent",
-    "AntTask",
-    "CartPoleSwingUp",
-    "CloneResult",
-    "DaskExecutor",
-    "DivergedError",
-    "Evaluation",
-    "ExecutorError",
-    "FileError",
-    "GymTask",
-    "InputError",
-    "InvariantPolicy",
-    "MLPPolicy",
-    "MissingExtraError",
-    "Perturbation",
-    "PisensoryError",
-    "Policy",
-    "ProcessExecutor",
-    "Rollout",
-    "SerialExecutor",
-    "Task",
-    "TaskError",
-    "TrainResult",
-    "TrainingInterrupted",
-    "clone",
-    "evaluate",
-    "load_model",
-    "load_params",
-    "load_policy",
-    "perturb_env",
-    "register_envs",
-    "rollout",
-    "save_policy",
-    "score_table",
-    "train",
-    "train_with_teacher",
-]
+    "Agent", "AntTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor", "DivergedError", "Evaluation", "ExecutorError",
+    "FileError", "GymTask", "InputError", "InvariantPolicy", "MLPPolicy", "MissingExtraError", "Perturbation",
+    "PisensoryError", "Policy", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError",
+    "TrainResult", "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env",
+    "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
+]  # fmt: skip
 
 if "gymnasium" in sys.modules:
     register_envs()

@@ -6,6 +6,7 @@ load as they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,7 +21,7 @@ def make_layout(shapes: Mapping[str, tuple[int, ...]]) -> Layout:
     layout: Layout = {}
     start = 0
     for name, shape in shapes.items():
-        stop = start + int(np.prod(shape))
+        stop = start + math.prod(shape)
         layout[name] = (slice(start, stop), tuple(shape))
         start = stop
     return layout

@@ -7,19 +7,21 @@ on which other rows are stepped beside it, so a population may be cut anywhere b
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 
 from .errors import InputError, check_int
-from .parameters import check_population
+from .parameters import check_params, check_population
 from .policies import Policy
 from .policies.base import PolicyRun
-from .tasks import Task, TaskRun
-from .tasks.base import Seed, check_seed
+from .tasks import Task
+from .tasks.base import PerturbedRun, Seed, check_seed
 
 # The most episodes in one row: a block this wide makes a matrix product worth its call.
 _BLOCK = 64
-# The most inputs (features x episodes) in one row, which bounds the memory that 10,000 features take.
+# The most inputs (features x channels x episodes) in one row, which bounds the memory that 10,000 features take.
 _ROW_INPUTS = 2**18
 # Inputs stepped at once in one chunk: what keeps the buffers within a core's cache.
 _CHUNK_INPUTS = 8192
@@ -49,6 +51,7 @@ class Chunk:
         population: the candidates that occur here (candidate, parameter).
         candidates: which of them each row is (row,).
         episodes: numbers of the row's episodes (row, episode); -1 where there is none.
+        drops_rows: whether rows whose episodes have all ended are no longer stepped.
     """
 
     policy: Policy
@@ -57,6 +60,11 @@ class Chunk:
     population: np.ndarray
     candidates: np.ndarray
     episodes: np.ndarray
+    drops_rows: bool = True
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """Return values (row, ..., episode) of a single candidate's rows as (..., episode), by episode number."""
+        return np.moveaxis(np.moveaxis(values, -1, 1)[self.episodes >= 0], 0, -1)
 
 
 def make_chunks(
@@ -67,19 +75,13 @@ def make_chunks(
     Raises InputError for a policy that does not fit the task, a wrong population, or no episodes.
     """
     check_fit(policy, task)
-    n_episodes = check_int("n_episodes", n_episodes, 1)
     parts = check_seed(seed)
     array = check_population(population, policy.n_params)
-    widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // task.n_features)
-    n_blocks = _ceil_divide(n_episodes, max(1, widest))
-    # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
-    # depends on how many rows are stepped together.
-    block = max(4, _ceil_divide(n_episodes, n_blocks))
-    numbers = np.arange(n_blocks * block).reshape(n_blocks, block)
-    numbers[numbers >= n_episodes] = -1
+    numbers = _cut_episodes(task, n_episodes)
+    n_blocks, block = numbers.shape
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
-    n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * block)))
+    n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * task.n_channels * block)))
     n_chunks = max(n_workers, _ceil_divide(len(candidates), n_rows))
     n_chunks = min(n_chunks + -n_chunks % n_workers, len(candidates))  # as many for each worker
     chunks = []
@@ -87,6 +89,33 @@ def make_chunks(
         first, last = candidates[rows[0]], candidates[rows[-1]]
         chunks.append(Chunk(policy, task, parts, array[first : last + 1], candidates[rows] - first, episodes[rows]))
     return chunks
+
+
+def single_chunk(policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed) -> Chunk:
+    """Return all episodes of one vector (parameter,) as a chunk that keeps its rows, to look at.
+
+    They are, bit for bit, those that a rollout of as many episodes scores. `Chunk.in_order` puts what its rows
+    show in the episodes' order.
+
+    Raises InputError as `make_chunks` does.
+    """
+    check_fit(policy, task)
+    vector = check_params(params, policy.n_params)
+    episodes = _cut_episodes(task, n_episodes)
+    candidates = np.zeros(len(episodes), dtype=np.intp)
+    return Chunk(policy, task, check_seed(seed), vector[None], candidates, episodes, drops_rows=False)
+
+
+def _cut_episodes(task: Task, n_episodes: int) -> np.ndarray:
+    """Return the numbers of a candidate's episodes (block, episode), filled up with -1."""
+    n_episodes = check_int("n_episodes", n_episodes, 1)
+    widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // (task.n_features * task.n_channels))
+    n_blocks = _ceil_divide(n_episodes, max(1, widest))
+    # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
+    # depends on how many rows are stepped together.
+    block = max(4, _ceil_divide(n_episodes, n_blocks))
+    numbers = np.arange(n_blocks * block).reshape(n_blocks, block)
+    return np.where(numbers < n_episodes, numbers, -1)
 
 
 def _ceil_divide(number: int, divisor: int) -> int:
@@ -102,50 +131,108 @@ def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, 
 
 
 def check_fit(policy: Policy, task: Task) -> None:
-    """Raise InputError unless the policy takes the task's inputs and gives its actions."""
+    """Raise InputError unless the policy takes the task's inputs, as many channels, and gives its actions."""
     if policy.n_features not in (None, task.n_features):
         raise InputError(
             f"the policy takes {policy.n_features} inputs but the task gives {task.n_features} "
             "(copies and noise inputs included): use an invariant policy, or one made for that number"
         )
+    if policy.n_channels != task.n_channels:
+        raise InputError(
+            f"the policy takes inputs of {policy.n_channels} channels but those of the task have {task.n_channels}"
+        )
     if policy.n_actions != task.n_actions:
         raise InputError(f"the policy gives {policy.n_actions} actions but the task takes {task.n_actions}")
 
 
-def start_chunk(chunk: Chunk) -> tuple[TaskRun, PolicyRun, np.ndarray]:
-    """Return a chunk's tasks and policies at their start, and which of their episodes (row, episode) there are."""
+@dataclasses.dataclass
+class Step:
+    """A moment of a chunk's episodes: the policy has answered, and the task has not moved yet.
+
+    Arrays belong to the runs of policy and task, which write into them again in the next step: copy what is to
+    last. A row is one candidate meeting one block of episodes.
+
+    Attributes:
+        number: how many steps were taken before.
+        rows: which rows of the chunk these are, a slice or their numbers; rows whose episodes have all ended are
+            dropped now and then.
+        alive: which episodes are going on (row, episode); none, in what is seen once more at the end.
+        observations: what the policies saw (row, feature, channel, episode).
+        actions: what they answered (row, action, episode). The task gets what stands here afterwards: a reader may
+            write into it.
+        rewards: what the step before earned, zeros at first (row, episode).
+        task, policy: the runs.
+        totals: returns and lengths so far of all rows of the chunk (row, episode).
+    """
+
+    number: int
+    rows: slice | np.ndarray
+    alive: np.ndarray
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    task: PerturbedRun
+    policy: PolicyRun
+    _totals: _Totals
+
+    @property
+    def totals(self) -> Rollout:
+        """Returns and lengths so far of all rows of the chunk (row, episode)."""
+        return self._totals.so_far(self.rows)
+
+
+class _Totals:
+    """Returns and lengths: of the rows that are going on, and of all rows as of when any were last dropped."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._all = Rollout(np.zeros(shape), np.zeros(shape, dtype=np.int64))
+        self.returns, self.lengths = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+
+    def so_far(self, rows: slice | np.ndarray) -> Rollout:
+        self._all.returns[rows], self._all.lengths[rows] = self.returns, self.lengths
+        return self._all
+
+    def keep(self, rows: slice | np.ndarray, going: np.ndarray) -> None:
+        """Go on with only some of the rows that were going on until now."""
+        self.so_far(rows)
+        self.returns, self.lengths = self.returns[going], self.lengths[going]
+
+
+def live(chunk: Chunk) -> Iterator[Step]:
+    """Live through the episodes of a chunk, step by step, and once more at the end; the one loop that does.
+
+    Scoring runs to the end and takes the totals; who wants to know more looks at the steps.
+    """
     alive = chunk.episodes >= 0
     weights = [array[chunk.candidates] for array in chunk.policy.prepare(chunk.population)]
-    task_run = chunk.task.start(chunk.seed, np.maximum(chunk.episodes, 0))
-    return task_run, chunk.policy.start(weights, chunk.task.n_features, alive.shape[1]), alive
+    task = chunk.task.start(chunk.seed, np.maximum(chunk.episodes, 0))
+    policy = chunk.policy.start(weights, chunk.task.n_features, alive.shape[1])
+    totals, rewards = _Totals(alive.shape), np.zeros(alive.shape)
+    rows: slice | np.ndarray = slice(None)
+    number = 0
+    while number < chunk.task.max_steps and alive.any():
+        if number % _COMPACT_EVERY == 0 and number and chunk.drops_rows:
+            going: np.ndarray = np.any(alive, axis=1)
+            if not going.all():
+                totals.keep(rows, going)
+                rows, alive, rewards = np.arange(len(chunk.episodes))[rows][going], alive[going], rewards[going]
+                task, policy = task.keep(going), policy.keep(going)
+        with np.errstate(over="ignore", under="ignore"):  # an infinite score saturates tanh, as it should
+            task.observe(policy.observations)
+            policy.step()
+        yield Step(number, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)
+        with np.errstate(over="ignore", under="ignore"):
+            earned, over = task.step(policy.actions, alive)
+        rewards = np.where(alive, earned, 0.0)
+        totals.returns += rewards
+        totals.lengths += alive
+        alive = alive & ~over
+        number += 1
+    alive = np.zeros_like(alive)
+    yield Step(number, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)
 
 
 def run_chunk(chunk: Chunk) -> Rollout:
     """Live through the episodes of a chunk; returns and lengths are (row, episode)."""
-    with np.errstate(over="ignore", under="ignore"):  # an infinite score saturates tanh, as it should
-        return _run_chunk(chunk)
-
-
-def _run_chunk(chunk: Chunk) -> Rollout:
-    task = chunk.task
-    task_run, policy_run, alive = start_chunk(chunk)
-    result = Rollout(np.zeros(alive.shape), np.zeros(alive.shape, dtype=np.int64))
-    rows = np.arange(len(alive))
-    returns, lengths = np.zeros(alive.shape), np.zeros(alive.shape, dtype=np.int64)
-    for step in range(1, task.max_steps + 1):
-        task_run.observe(policy_run.observations)
-        policy_run.step()
-        rewards, over = task_run.step(policy_run.actions, alive)
-        np.add(returns, rewards, out=returns, where=alive)
-        lengths += alive
-        alive &= ~over
-        if step % _COMPACT_EVERY == 0 or step == task.max_steps:
-            going: np.ndarray = np.any(alive, axis=1)
-            if step == task.max_steps or not going.any():
-                break
-            if not going.all():
-                result.returns[rows], result.lengths[rows] = returns, lengths
-                rows, returns, lengths, alive = rows[going], returns[going], lengths[going], alive[going]
-                task_run, policy_run = task_run.keep(going), policy_run.keep(going)
-    result.returns[rows], result.lengths[rows] = returns, lengths
-    return result
+    (last,) = deque(live(chunk), maxlen=1)
+    return last.totals

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory.tasks import gym_task, task_from_config
+from pisensory.tasks import environment, task_from_config
 
 pytest.importorskip("pybullet", reason="pybullet is not installed: pip install 'pisensory[ant]'")
 pytest.importorskip("pybullet_envs_gymnasium", reason="install it with pip install 'pisensory[ant]'")
@@ -114,7 +114,7 @@ def test_command_line_clones_on_it(tmp_path):
 
 @pytest.mark.parametrize("module", ["pybullet", "pybullet_envs_gymnasium"])
 def test_missing_package_names_the_extra(module, monkeypatch):
-    gym_task.close_environments()
+    environment.close_environments()
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ps.MissingExtraError, match=r"pip install 'pisensory\[ant\]'"):
         ps.AntTask()
@@ -132,9 +132,7 @@ def test_command_line_without_the_extra_says_so(tmp_path):
 
 
 def test_camera_takes_pictures():
-    gymnasium = pytest.importorskip("gymnasium")
-    task = ps.AntTask()
-    env = gymnasium.make(task.env, render_mode="rgb_array", disable_env_checker=True)
+    env = ps.AntTask().with_pictures().make_env()
     env.reset(seed=0)
     picture = env.render()
     assert picture.shape[2] == 3

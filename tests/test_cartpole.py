@@ -17,7 +17,7 @@ def observe(task, n_steps, n_candidates=2, n_episodes=3, seed=0):
     seen = []
     for _ in range(n_steps):
         memory = np.empty((task.n_features, n_candidates, n_episodes), np.float32)
-        run.observe(memory.transpose(1, 0, 2))
+        run.observe(memory.transpose(1, 0, 2)[:, :, None])
         seen.append(memory.transpose(1, 0, 2))
         actions = np.tile(rng.uniform(-1, 1, n_episodes), (n_candidates, 1, 1)).astype(np.float32)
         run.step(actions, np.ones((n_candidates, n_episodes), bool))
@@ -130,8 +130,8 @@ def test_noise_has_its_size_and_is_the_same_for_all_candidates():
 
 def test_noise_is_a_stream_however_it_is_drawn():
     perturbation = ps.Perturbation(n_noise=3)
-    whole = EpisodeDraws(perturbation, 5, 0, 7).noise(10)
-    draws = EpisodeDraws(perturbation, 5, 0, 7)
+    whole = EpisodeDraws(perturbation, (5, 1), (0,), 7).noise(10)
+    draws = EpisodeDraws(perturbation, (5, 1), (0,), 7)
     np.testing.assert_array_equal(np.concatenate([draws.noise(1), draws.noise(4), draws.noise(5)]), whole)
 
 

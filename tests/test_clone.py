@@ -102,10 +102,10 @@ def test_blocks_know_what_each_input_is():
 @given(seed=st.integers(0, 2**32), n_classes=st.integers(2, 5), hidden_size=st.integers(1, 3))
 def test_gradients_of_telling_inputs_apart_are_those_of_central_differences(seed, n_classes, hidden_size):
     rng = np.random.default_rng(seed)
-    classifier, hidden = rng.standard_normal((n_classes, 1 + hidden_size)), rng.standard_normal((3, hidden_size, 2, 2))
+    classifier, hidden = rng.standard_normal((n_classes, 1 + hidden_size)), rng.standard_normal((3, 2, hidden_size, 2))
     sources, alive = rng.integers(0, n_classes, (3, 2, 2)), np.array([[True, True], [True, True], [True, False]])
     loss, d_classifier, d_hidden = identify(classifier, hidden, sources, alive)
-    scores = np.einsum("ch,shfe->scfe", classifier[:, 1:], hidden) + classifier[:, :1, None]
+    scores = np.einsum("ch,sfhe->scfe", classifier[:, 1:], hidden) + classifier[:, :1, None]
     chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     right = np.take_along_axis(chances, sources[:, None], axis=1)[:, 0]
     assert loss == pytest.approx(-np.log(right).transpose(0, 2, 1)[alive].mean())

@@ -124,12 +124,12 @@ def cluster(tmp_path):
 class EventfulTask(ps.CartPoleSwingUp):
     """Lets go of the file EVENT in the first chunk of generation 2, and waits until somebody has taken it."""
 
-    def start(self, seed, episodes):
+    def _start(self, seed, episodes):
         if len(seed) == 3 and seed[2] == 2 and episodes[0, 0] == 0 and not os.path.exists(os.environ["EVENT"]):
             with open(os.environ["EVENT"], "w") as file:
                 file.write(str(os.getpid()))
             time.sleep(1)
-        return super().start(seed, episodes)
+        return super()._start(seed, episodes)
 
 
 def train_with_event(tmp_path, cluster, happen):
@@ -210,7 +210,7 @@ def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, 
 class FailingTask(ps.CartPoleSwingUp):
     """Ends its worker, or raises an error of its own."""
 
-    def start(self, seed, episodes):
+    def _start(self, seed, episodes):
         if self.max_steps == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         raise RuntimeError("the task is broken")

@@ -135,12 +135,12 @@ def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number
 class DeadlyTask(ps.CartPoleSwingUp):
     """Kills the worker of generation 2's first chunk, as often as the file DEADLY has letters."""
 
-    def start(self, seed, episodes):
+    def _start(self, seed, episodes):
         path = os.environ.get("DEADLY", "")
         if len(seed) == 3 and seed[2] == 2 and episodes[0, 0] == 0 and path and os.path.getsize(path):
             os.truncate(path, os.path.getsize(path) - 1)
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().start(seed, episodes)
+        return super()._start(seed, episodes)
 
 
 DEADLY = DeadlyTask("v1", max_steps=40)

@@ -19,7 +19,7 @@ def observe(perturbation, n_steps, n_episodes=3):
     run = task.start(0, np.tile(np.arange(n_episodes), (2, 1)))
     seen = np.empty((n_steps, 2, task.n_features, n_episodes), np.float32)
     for step in range(n_steps):
-        run.observe(seen[step])
+        run.observe(seen[step][:, :, None])
         run.step(np.zeros((2, 1, n_episodes)), np.ones((2, n_episodes), bool))
     return seen
 
@@ -57,7 +57,7 @@ def test_candidates_that_are_dropped_take_their_past_with_them():
     for step in range(12):
         if step == 6:
             run, seen = run.keep(np.array([False, True])), seen[1:]
-        run.observe(seen)
+        run.observe(seen[:, :, None])
         run.step(np.zeros((len(seen), 1, 3)), np.ones((len(seen), 3), bool))
     np.testing.assert_array_equal(seen[0], whole[-1, 1])
 

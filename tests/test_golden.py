@@ -39,7 +39,7 @@ def test_invariant_policy_agrees_step_by_step(reference, name):
     policy = invariant_policy(json.loads(str(data["config"])))
     run = policy.start(policy.prepare(data["params"][None]), data["obs"].shape[1], 1)
     for step, observation in enumerate(data["obs"]):
-        run.observations[0, :, 0] = observation
+        run.observations[0, :, 0, 0] = observation
         run.step()
         np.testing.assert_allclose(run.actions[0, :, 0], data["action"][step], rtol=0, atol=1e-5)
         np.testing.assert_allclose(run.latent[0, :, 0], data["latent"][step], rtol=0, atol=LATENT)
@@ -82,11 +82,11 @@ def test_cartpole_agrees(reference, version, tolerance):
     actions = np.clip(data[f"{version}_action"], -1, 1)
     n_episodes, n_steps = actions.shape
     observations = np.empty((1, 5, n_episodes))
-    run.observe(observations)
+    run.observe(observations[:, :, None])
     np.testing.assert_allclose(observations[0].T, data[f"{version}_initial_obs"], rtol=0, atol=max(tolerance, 1e-7))
     for step in range(n_steps):
         rewards, over = run.step(actions[None, None, :, step], np.ones((1, n_episodes), bool))
-        run.observe(observations)
+        run.observe(observations[:, :, None])
         np.testing.assert_allclose(run.state[:, 0].T, data[f"{version}_state"][:, step], rtol=0, atol=tolerance)
         np.testing.assert_allclose(observations[0].T, data[f"{version}_obs"][:, step], rtol=0, atol=tolerance)
         np.testing.assert_allclose(rewards[0], data[f"{version}_reward"][:, step], rtol=0, atol=tolerance)

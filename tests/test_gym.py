@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory.tasks import gym_task, task_from_config
+from pisensory.tasks import environment, task_from_config
 from pisensory.tasks.drawing import draw_cartpole
 from pisensory.tasks.libraries import load_library
 
@@ -41,7 +41,7 @@ def step_together(env, task, seed, n_steps):
     rewards, over, reward = np.zeros((1, 1)), np.zeros((1, 1), bool), 0.0
     terminated = False
     for _ in range(n_steps):
-        run.observe(shown.transpose(1, 0, 2))
+        run.observe(shown.transpose(1, 0, 2)[:, :, None])
         yield (observation, reward, terminated), (shown[:, 0, 0], rewards[0, 0], over[0, 0])
         action = rng.uniform(-1, 1, 1).astype(np.float32)
         observation, reward, terminated, _, _ = env.step(action)
@@ -61,7 +61,7 @@ def test_resets_go_through_the_episodes_of_the_seed(library):
     starts = [env.reset(seed=9)[0], env.reset()[0], env.reset()[0]]
     run = ps.CartPoleSwingUp("harder").start(9, np.arange(3)[None])
     shown = np.empty((1, 5, 3), np.float32)
-    run.observe(shown)
+    run.observe(shown[:, :, None])
     np.testing.assert_array_equal(np.array(starts).T, shown[0])
 
 
@@ -277,18 +277,18 @@ def test_actions_are_scaled_to_the_bounds_and_discrete_inputs_are_one_hot():
 
 
 def test_environments_are_made_once_and_closed():
-    gym_task.close_environments()
+    environment.close_environments()
     Counter.made = Counter.closed = 0
     task = ps.GymTask(Counter)
     for seed in range(3):
         ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((4, 13)), task, 4, seed)
     assert Counter.made == 16
-    gym_task.close_environments()
+    environment.close_environments()
     assert Counter.closed == 16
 
 
 def test_no_more_environments_are_made_than_are_stepped_at_once():
-    gym_task.close_environments()
+    environment.close_environments()
     Counter.made = 0
     result = ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((2, 13)), ps.GymTask(Counter), 100)
     assert result.returns.shape == (2, 100)
@@ -344,7 +344,7 @@ def test_environments_that_cannot_be_tasks_are_refused(arguments, message):
 
 
 def test_missing_gymnasium_names_the_extra(monkeypatch):
-    gym_task.close_environments()
+    environment.close_environments()
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(ps.MissingExtraError, match=r"pip install 'pisensory\[gymnasium\]'"):
         ps.GymTask("Pendulum-v1")

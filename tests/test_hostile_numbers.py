@@ -90,8 +90,8 @@ class Rewarding(ps.CartPoleSwingUp):
 
     reward = 0.0
 
-    def start(self, seed, episodes):
-        run = super().start(seed, episodes)
+    def _start(self, seed, episodes):
+        run = super()._start(seed, episodes)
         step = run.step
         run.step = lambda actions, alive: (np.full(alive.shape, self.reward), step(actions, alive)[1])
         return run

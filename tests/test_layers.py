@@ -93,7 +93,7 @@ def weighted_sum(attention, values, gain=1.0):
     block.matrices[0, :, :, 0] = attention
     out = np.empty((n_embeddings, 1), np.float32)
     with np.errstate(over="ignore"):
-        layers.exact_weighted_sum(block, values[:, None].copy(), gain, layers.make_sum_scratch(block), out)
+        layers.exact_weighted_sum(block, values[:, None].copy(), gain, layers.make_sum_scratch(block, n_features), out)
     return out[:, 0]
 
 

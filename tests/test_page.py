@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory import layers, page
+from pisensory import page
 from pisensory.cli import main
 from pisensory.cli.options import Model
 from pisensory.tasks import cartpole
@@ -82,11 +82,11 @@ def test_too_much_for_one_page_is_refused():
     with pytest.raises(ps.InputError, match="1 to 12 models, got 0"):
         page.make_page({})
     with pytest.raises(ps.InputError, match="at most 50 noise inputs, got 51"):
-        page.Settings(perturbation=ps.Perturbation(n_noise=51))
+        page.PageSettings(perturbation=ps.Perturbation(n_noise=51))
     with pytest.raises(ps.InputError, match="version must be one of"):
-        page.Settings(version="v2")
+        page.PageSettings(version="v2")
     with pytest.raises(ps.InputError, match=r"below 2\^32"):
-        page.Settings(seed=2**32)
+        page.PageSettings(seed=2**32)
 
 
 def test_a_name_cannot_break_out_of_its_place():
@@ -268,29 +268,19 @@ _DRIVE = """({ number, version, state, noise, observations }) => {
 }"""
 
 
-@pytest.fixture
-def double_precision(monkeypatch):
-    """The package's own network code, run in double precision on the weights it folds."""
-    as_weights, make_block = layers.as_weights, layers.make_block
-
-    def weighted_sum(attention, values, gain, scratch, out):
-        products = attention.planes.reshape(len(attention.planes), *values.shape) * values
-        out[...] = gain * products.sum(axis=1)
-
-    monkeypatch.setattr(layers, "as_weights", lambda array: as_weights(array).astype(np.float64))
-    monkeypatch.setattr(layers, "make_block", lambda *sizes: make_block(*sizes, dtype=np.float64))
-    monkeypatch.setattr(layers, "exact_weighted_sum", weighted_sum)
-
-
 def python_run(policy, params, version, state, noise):
-    """Actions (step,) and states (step, state variable) of the package from `state`, past the end of the track."""
-    network = policy.start(policy.prepare(params[None]), 5 + noise.shape[1], 1)
+    """Actions (step,) and states (step, state variable) of the package from `state`, past the end of the track.
+
+    The network runs in double precision on the weights that it folds in float32, as the page does.
+    """
+    weights = [array.astype(np.float64) for array in policy.prepare(params[None])]
+    network = policy.start(weights, 5 + noise.shape[1], 1)
     world = cartpole.CartPoleRun(version, np.array(state, dtype=np.float64).reshape(4, 1, 1))
     sources = np.empty((1, 5, 1))
     actions, passed = [], []
     for row in noise:
-        world.observe(sources)
-        network.observations[0, :, 0] = np.concatenate([sources[0, :, 0], row])
+        world.observe(sources[:, :, None])
+        network.observations[0, :, 0, 0] = np.concatenate([sources[0, :, 0], row])
         network.step()
         world.step(network.actions, np.ones((1, 1), dtype=bool))
         actions.append(float(network.actions[0, 0, 0]))
@@ -313,7 +303,7 @@ def assert_same_run(tab, models, name, version, seed, n_noise):
 
 
 @pytest.mark.parametrize("name, n_noise", [("invariant", 0), ("invariant", 10), ("mlp", 0), ("linear", 0)])
-def test_random_networks_and_physics_agree_with_the_package(show, double_precision, name, n_noise):
+def test_random_networks_and_physics_agree_with_the_package(show, name, n_noise):
     models = random_models()
     tab = show(models)
     for version in cartpole.VERSIONS:
@@ -333,7 +323,7 @@ def test_random_networks_and_physics_agree_with_the_package(show, double_precisi
         ("linear", 0, "v1", range(6)),
     ],
 )
-def test_published_networks_agree_with_the_package(show, reference, double_precision, name, n_noise, version, seeds):
+def test_published_networks_agree_with_the_package(show, reference, name, n_noise, version, seeds):
     models = published_models(reference)
     tab = show(models)
     for seed in seeds:
@@ -458,7 +448,7 @@ def test_shuffle_moves_every_input_to_the_place_it_says(show):
 
 
 def test_reshuffle_every_so_many_steps(show):
-    tab = show(settings=page.Settings(perturbation=ps.Perturbation(reshuffle_every=7)))
+    tab = show(settings=page.PageSettings(perturbation=ps.Perturbation(reshuffle_every=7)))
     assert tab.locator("#every").input_value() == "7"
     seen = []
     for _ in range(22):

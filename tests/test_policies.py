@@ -1,11 +1,15 @@
 """Policies and agents: sizes, layouts, bad input."""
 
 import dataclasses
+import threading
+import warnings
 
 import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory import policies
+from pisensory.parameters import make_layout
 from pisensory.policies import policy_from_config
 
 
@@ -56,6 +60,165 @@ def test_config_that_describes_none_is_refused(config):
 def test_impossible_sizes_are_refused_by_name(sizes):
     with pytest.raises(ps.InputError, match=next(iter(sizes))):
         ps.InvariantPolicy(**sizes)
+
+
+@pytest.mark.parametrize(
+    ("network", "sizes"),
+    [
+        (ps.InvariantPolicy, {"hidden_size": 2**32, "proj_dim": 2**32 - 8}),
+        (ps.MLPPolicy, {"hidden_sizes": (2**14, 2**14)}),
+        (ps.InvariantPolicy, {"n_actions": 10**15}), (ps.MLPPolicy, {"n_features": 2**32, "hidden_sizes": (2**32,)}),
+    ],
+)  # fmt: skip
+def test_sizes_too_large_together_are_refused_by_name(network, sizes):
+    with pytest.raises(ps.InputError, match="parameters, more than 134217728: choose smaller sizes") as raised:
+        network(**sizes)
+    assert all(f"{name}={value}" in str(raised.value) for name, value in sizes.items())
+
+
+def test_sizes_are_multiplied_without_wrapping():
+    (part, _), (last, _) = make_layout({"large": (2**40, 2**40), "small": (3,)}).values()
+    assert (part.start, part.stop, last.stop) == (0, 2**80, 2**80 + 3)
+
+
+def test_policies_say_what_they_are():
+    mlp, linear, invariant = ps.MLPPolicy(), ps.MLPPolicy(hidden_sizes=()), ps.InvariantPolicy(hidden_size=6)
+    assert [policy.label for policy in (mlp, linear, invariant)] == ["mlp", "linear", "invariant"]
+    assert [policy.state_size for policy in (mlp, linear, invariant)] == [0, 0, 6]
+    assert {policy.n_channels for policy in (mlp, linear, invariant)} == {1}
+
+
+@pytest.mark.parametrize("policy", [ps.InvariantPolicy(head_sizes=(3,), bias=True), ps.MLPPolicy(7, 2, (4,))])
+def test_first_vector_is_uniform_by_the_inputs_of_each_layer(policy):
+    vector = policy.initial(np.random.default_rng(4))
+    np.testing.assert_array_equal(vector, policy.initial(np.random.default_rng(4)))
+    for part, shape in policy.layout.values():
+        largest = np.abs(vector[part]).max()
+        assert 0.5 < largest * np.sqrt(shape[-1]) <= 1 if len(shape) == 2 else largest == 0
+
+
+@pytest.mark.parametrize("policy", [ps.InvariantPolicy(head_sizes=(3,)), ps.MLPPolicy(), ps.MLPPolicy(hidden_sizes=())])
+def test_softened_policy_has_its_last_scores_multiplied(policy):
+    params = np.random.default_rng(1).standard_normal(policy.n_params)
+    before = params.copy()
+    action, softened = (policy.agent(vector).act(np.full(5, 0.1)) for vector in (params, policy.soften(params, 0.25)))
+    np.testing.assert_allclose(np.arctanh(softened), 0.25 * np.arctanh(action), rtol=1e-4)
+    np.testing.assert_array_equal(params, before)
+    for gain in (0, np.nan):
+        with pytest.raises(ps.InputError, match="gain must be"):
+            policy.soften(params, gain)
+
+
+@dataclasses.dataclass(frozen=True)
+class Loudest(ps.Policy):
+    """Answers with a factor times the channel that is loudest over all inputs: of several channels, no gradient."""
+
+    n_channels: int = 2  # type: ignore[misc]
+    n_actions: int = 1
+    kind = "loudest"
+
+    @property
+    def shapes(self):
+        return {"factor": (1,)}
+
+    def _prepare(self, population):
+        return [population.astype(np.float32)]
+
+    def _start(self, weights, n_features, n_episodes):
+        return LoudestRun(weights, n_features, self.n_channels, n_episodes)
+
+
+class LoudestRun(policies.PolicyRun):
+    def __init__(self, weights, n_features, n_channels, n_episodes):
+        self.factors = weights[0]
+        self.observations = np.zeros((len(self.factors), n_features, n_channels, n_episodes), np.float32)
+        self.actions = np.zeros((len(self.factors), 1, n_episodes), np.float32)
+
+    def step(self):
+        self.loudness = np.abs(self.observations).max(axis=1)
+        self.actions[:, 0] = np.tanh(self.factors * self.loudness.argmax(axis=1))
+
+    def keep(self, rows):
+        return LoudestRun([self.factors[rows]], *self.observations.shape[1:])
+
+    def inside(self):
+        return {"loudness": self.loudness}
+
+
+@pytest.fixture
+def loudest(monkeypatch):
+    monkeypatch.setattr(policies, "POLICIES", dict(policies.POLICIES))
+    return policies.register(Loudest)
+
+
+def test_registered_policy_is_saved_and_loaded(loudest, tmp_path):
+    assert policies.register(loudest) is loudest  # again, as in a notebook
+    ps.save_policy(tmp_path / "policy.npz", loudest(3), [0.5])
+    policy, params = ps.load_policy(tmp_path / "policy.npz")
+    assert policy == loudest(3) and params == [0.5]
+    other = type("Other", (loudest,), {})
+    with pytest.raises(ps.InputError, match="'loudest' is Loudest's: give Other another"):
+        policies.register(other)
+
+
+def test_agent_of_several_channels_takes_feature_and_channel():
+    agent = Loudest().agent([0.5])
+    with pytest.raises(ps.InputError, match="nothing to see inside before the first act"):
+        agent.inside()
+    np.testing.assert_allclose(agent.act([[1, -3], [2, 0]]), np.tanh(0.5), rtol=1e-6)
+    assert list(agent.inside()) == ["loudness"] and agent.inside()["loudness"].tolist() == [2, 3]
+    with pytest.raises(ps.InputError, match="3 inputs but this episode began with 2"):
+        agent.act(np.ones((3, 2)))
+    for wrong in ([1, 2], [[1], [2]], [[1, 2, 3]], np.ones((0, 2)), np.ones((2, 2, 2)), 1.0):
+        with pytest.raises(ps.InputError, match=r"\(feature, channel\) of 2 channels"):
+            agent.act(wrong)
+
+
+def test_policy_that_has_no_gradient_says_so():
+    with pytest.raises(ps.InputError, match="'loudest' cannot be trained by gradient"):
+        Loudest().unroll([0.5], np.ones((1, 3, 2, 1)))
+    with pytest.raises(ps.InputError, match="observations must have 2 channels"):
+        Loudest().unroll([0.5], np.ones((1, 3, 1, 1)))
+
+
+def test_agent_shows_what_is_inside():
+    agent = ps.InvariantPolicy().agent(np.random.default_rng(0).standard_normal(913))
+    agent.act(np.ones(7))
+    inside = agent.inside()
+    shapes = {"latent": (16,), "attention": (7, 16), "hidden": (7, 8), "cell": (7, 8)}
+    assert {name: array.shape for name, array in inside.items()} == shapes
+    np.testing.assert_array_equal(agent.attention, inside["attention"].T)
+    np.testing.assert_array_equal(agent.latent, inside["latent"])
+    agent.act(-np.ones(7))
+    assert not np.array_equal(inside["cell"], agent.inside()["cell"])  # what was handed out stays
+
+
+class Waiting:
+    """An observation that waits for another thread in the middle of being read."""
+
+    def __init__(self, entered, wait_for):
+        self.entered, self.wait_for = entered, wait_for
+
+    def __array__(self, dtype=None, copy=None):
+        self.entered.set()
+        assert self.wait_for.wait(10)
+        return np.ones(5)
+
+
+def test_threads_that_act_together_leave_the_warnings_filter_alone():
+    before = list(warnings.filters)
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def first():
+        ps.MLPPolicy().agent(np.zeros(113)).act(Waiting(first_in, second_in))
+        first_out.set()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert first_in.wait(10)
+    ps.MLPPolicy().agent(np.zeros(113)).act(Waiting(second_in, first_out))
+    thread.join()
+    assert warnings.filters == before
 
 
 def test_agent_forgets_at_reset():

@@ -99,8 +99,8 @@ def test_scores_that_are_not_finite_rank_worst_and_are_counted():
 class BrokenTask(ps.CartPoleSwingUp):
     """A task whose rewards are NaN for candidates that push hard at first."""
 
-    def start(self, seed, episodes):
-        run = super().start(seed, episodes)
+    def _start(self, seed, episodes):
+        run = super()._start(seed, episodes)
         step = run.step
 
         def broken_step(actions, alive):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from .. import __version__
 from ..errors import InputError, PisensoryError
 from ..train import TrainingInterrupted
 from . import clone, evaluate, models, page, plot, report, train, video
+from .arguments import name_options
+from .load import load_module
 
 _COMMANDS = (train, evaluate, clone, report, plot, video, models, page)
 
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(make_parser().parse_args(arguments))
+        return _run(sys.argv[1:] if arguments is None else arguments)
     except TrainingInterrupted as stop:
         _ignore_signals()
         print(f"\npisensory: {stop}", file=sys.stderr)
@@ -40,18 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(arguments: Sequence[str]) -> int:
+    options = argparse.Namespace()
     try:
+        # What is loaded may be named by the arguments of commands, so it comes before them.
+        loading, rest = _make_loader().parse_known_args(arguments)
+        for path in loading.load:
+            load_module(path)
+        options = make_parser().parse_args(rest)
+        options.command = shlex.join(["pisensory", *arguments])
         return int(options.run(options))
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except InputError as error:
-        print(f"pisensory: {error}", file=sys.stderr)
-        return 2
     except PisensoryError as error:
-        print(f"pisensory: {error}", file=sys.stderr)
-        return 1
+        wrong = isinstance(error, InputError)
+        print(f"pisensory: {name_options(str(error), options) if wrong else error}", file=sys.stderr)
+        return 2 if wrong else 1
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -64,11 +72,21 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _make_loader() -> argparse.ArgumentParser:
+    loader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    loader.add_argument(
+        "--load", action="append", default=[], metavar="FILE",
+        help="run a Python file first, which registers policies or tasks of your own; may be repeated",
+    )  # fmt: skip
+    return loader
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="pisensory", description="Train and evaluate permutation-invariant agents in plain NumPy."
-    )
+        prog="pisensory", description="Train and evaluate permutation-invariant agents in plain NumPy.",
+        parents=[_make_loader()],
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"pisensory {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..models import describe_model, model_names
 from ..policies import policy_from_config
+from ..tasks import task_from_config
 
 
 def add(commands: Any) -> None:
@@ -33,15 +34,10 @@ def run(options: argparse.Namespace) -> int:
     print(head)
     print("-" * len(head))
     for model in models:
-        cost = model["training"]
+        scores, cost = model["scores"], model["training"]
+        network, task = policy_from_config(model["policy"]).label, task_from_config(model["task"]).label
         print(
-            f"{model['name']:{width}}  {model['task']['version']:6}  {_network(model):>9}  {model['n_params']:6d}  "
-            f"{model['scores']['plain']['mean']:6.1f}  {model['scores']['shuffled']['mean']:8.1f}  "
-            f"{cost['env_steps'] / 1e6:6.0f}M  {cost['seconds'] / 60:7.1f}"
+            f"{model['name']:{width}}  {task:6}  {network:>9}  {model['n_params']:6d}  {scores['plain']['mean']:6.1f}  "
+            f"{scores['shuffled']['mean']:8.1f}  {cost['env_steps'] / 1e6:6.0f}M  {cost['seconds'] / 60:7.1f}"
         )
     return 0
-
-
-def _network(model: dict[str, Any]) -> str:
-    policy = policy_from_config(model["policy"])
-    return "linear" if getattr(policy, "hidden_sizes", None) == () else policy.kind

@@ -1,14 +1,10 @@
-"""Arguments that commands share, and what they make: a policy, a task, a model.
-
-Options default to None, so that a command can tell what was asked for from what was not: a resumed run, or
-a model's file, has settings of its own.
-"""
+"""What commands share: options for a task and for the sizes of a network, and the models that they name."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,17 +13,24 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..files import load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
-from ..policies import InvariantPolicy, MLPPolicy, Policy
-from ..tasks import AntTask, CartPoleSwingUp, GymTask, Task, task_from_config
-from ..train.records import BEST, CONFIG
+from ..policies import POLICIES, Policy, policy_from_config
+from ..rollout import check_fit
+from ..runs import BEST, CONFIG, RECIPE, read_config
+from ..tasks import CartPoleSwingUp, Perturbation, Task, task_from_config, task_from_text
+from .arguments import add_options, flags, given
 
-POLICY_KINDS = ("linear", "mlp", "invariant")
-
-_PERTURBATION = {
-    "shuffle": "shuffle", "reshuffle_every": "reshuffle_every", "n_noise": "noise_features",
-    "noise_std": "noise_std", "n_copies": "copies",
-}  # fmt: skip
-_SIZES = ("n_embeddings", "proj_dim", "hidden_size", "head_sizes", "bias", "scale", "gain", "hidden_sizes")
+# Names on the command line of policies that files know as another kind in certain sizes.
+_NAMED: dict[str, tuple[str, dict[str, Any]]] = {"linear": ("mlp", {"hidden_sizes": ()})}
+# Sizes that a task decides.
+_OF_TASK = ("n_features", "n_actions", "n_channels")
+# Sizes as published, by kind of task and name of policy; the others' are those of the cart-pole.
+_PUBLISHED: dict[tuple[str, str], dict[str, Any]] = {
+    ("ant", "invariant"): {"n_embeddings": 32, "head_sizes": (32,), "bias": True, "scale": True},
+    ("ant", "mlp"): {"hidden_sizes": (32, 32)},
+}
+_DEFAULT_TASK = CartPoleSwingUp()
+# What may be changed of a network whose file says what it is.
+_CHANGEABLE = ("gain",)
 
 
 class Model(NamedTuple):
@@ -38,86 +41,52 @@ class Model(NamedTuple):
     task: Task  # the one it was trained on, without perturbations
 
 
-def add_task(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add the arguments that choose the task and perturb its inputs."""
-    group = parser.add_argument_group("task and inputs")
+def policy_names() -> list[str]:
+    """Return what policies can be asked for by."""
+    return [*_NAMED, *POLICIES]
+
+
+def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True) -> None:
+    """Add the options that choose the task and, with `inputs`, perturb what it shows."""
+    group = parser.add_argument_group("task and inputs" if inputs else "task")
     group.add_argument(
         "--task",
         metavar="TASK",
         help=f"harder, v0 or v1; ant; gym:ID or gymnasium:ID of an environment (default: {default})",
     )
-    group.add_argument("--max-steps", type=int, metavar="N", help="longest episode (default: that of the task)")
     group.add_argument(
-        "--shuffle-on-reset", "--shuffle", "-s", action="store_true", default=None, dest="shuffle",
-        help="shuffle the inputs at the start of every episode",
+        *flags("max_steps"), dest="task.max_steps", type=int, metavar="N",
+        help="longest episode (default: that of the task)",
     )  # fmt: skip
-    group.add_argument("--reshuffle-every", type=int, metavar="K", help="shuffle again every K steps (default: never)")
-    group.add_argument("--noise-features", "-n", type=int, metavar="N", help="add N inputs of noise (default: 0)")
-    group.add_argument("--noise-std", type=float, metavar="S", help="their standard deviation (default: 0.1)")
-    group.add_argument("--copies", type=int, metavar="C", help="give each input C times (default: 1)")
+    if inputs:
+        add_options(group, "inputs", {"": Perturbation})
 
 
 def add_sizes(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that give the sizes of a network."""
+    """Add the options that give the sizes of a network: those that policies have, but for what a task decides."""
     group = parser.add_argument_group("sizes of the network")
-    group.add_argument("--n-embeddings", type=int, metavar="M", help="invariant: rows of queries (default: 16)")
-    group.add_argument("--proj-dim", type=int, metavar="D", help="invariant: size of projections (default: 32)")
-    group.add_argument("--hidden-size", type=int, metavar="H", help="invariant: size of the LSTM (default: 8)")
-    group.add_argument(
-        "--head-sizes", type=_sizes, metavar="A,B", help="invariant: hidden layers of the head (default: none)"
-    )
-    group.add_argument("--bias", action="store_true", default=None, help="invariant: projections have biases")
-    group.add_argument("--scale", action="store_true", default=None, help="invariant: divide scores by sqrt(D)")
-    group.add_argument("--gain", type=float, metavar="G", help="invariant: factor on the inputs' sum (default: 1)")
-    group.add_argument("--hidden-sizes", type=_sizes, metavar="A,B", help="mlp: hidden layers, or none (default: 16)")
+    add_options(group, "sizes", POLICIES, leave_out=_OF_TASK)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say more of MODEL: the network of a bare vector, and the task and its inputs."""
+def add_model(parser: argparse.ArgumentParser, default: str = "that of the model, or harder") -> None:
+    """Add the options that say more of MODEL: the network of a bare vector, and the task and its inputs."""
     parser.add_argument(
-        "--policy", choices=POLICY_KINDS, help="for a bare vector: its network (default: the one of its length)"
+        "--policy", choices=policy_names(), help="for a bare vector: its network (default: the one of its length)"
     )
-    add_task(parser, default="that of the model, or harder")
+    add_task(parser, default)
     add_sizes(parser)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    if text.strip().lower() == "none":
-        return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 32,32, or none") from None
+def make_task(options: argparse.Namespace, base: Task = _DEFAULT_TASK) -> Task:
+    """Return the task `base`, or another if one was asked for, with what was asked of its length and inputs."""
+    task = choose_task(options.task, base)
+    perturbation = dataclasses.replace(task.perturbation, **given(options, "inputs"))
+    return dataclasses.replace(task, perturbation=perturbation, **given(options, "task"))
 
 
-def given(options: argparse.Namespace, names: dict[str, str]) -> dict[str, Any]:
-    """Return the options that were given, as {library's name: value} for `names` {library's: option's}."""
-    values = {name: getattr(options, option) for name, option in names.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def make_task(options: argparse.Namespace, base: Task) -> Task:
-    """Return the task `base` with what was given changed, or another task if one was given."""
-    name = options.task
-    if name is not None and ":" in name:
-        library, env = name.split(":", 1)
-        if not isinstance(base, GymTask) or (base.library, base.env) != (library, env):
-            base = GymTask(env, library)
-    elif name == AntTask.kind:
-        base = base if isinstance(base, AntTask) else AntTask()
-    elif name is not None:
-        base = (
-            CartPoleSwingUp(name) if not isinstance(base, CartPoleSwingUp) else dataclasses.replace(base, version=name)
-        )
-    changes = given(options, {"max_steps": "max_steps"})
-    perturbation = dataclasses.replace(base.perturbation, **given(options, _PERTURBATION))  # type: ignore[attr-defined]
-    return dataclasses.replace(base, perturbation=perturbation, **changes)  # type: ignore[type-var]
-
-
-def make_plain_task(name: str | None, max_steps: int | None, base: Task) -> Task:
-    """Return the task of this name and length, with its inputs as they are; those of `base` where there is none."""
-    options = argparse.Namespace(task=name, max_steps=max_steps, **dict.fromkeys(_PERTURBATION.values()))
-    return make_task(options, base)
+def choose_task(text: str | None, base: Task = _DEFAULT_TASK) -> Task:
+    """Return the task that a text names, or `base`, whose settings it has as far as the name leaves them open."""
+    return base if text is None else task_from_text(text, base)
 
 
 def free_name(path: str, taken: Container[str]) -> str:
@@ -131,81 +100,113 @@ def free_name(path: str, taken: Container[str]) -> str:
     return unique
 
 
-def default_policy(kind: str, task: Task) -> Policy:
-    """Return the policy of this kind, as on the command line, in its default sizes for the task.
-
-    They are the published ones for the cart-pole and the Ant, and those of the cart-pole for all others.
-    """
-    ant = isinstance(task, AntTask)
-    if kind == "invariant" and ant:
-        return InvariantPolicy(task.n_actions, n_embeddings=32, head_sizes=(32,), bias=True, scale=True)
-    if kind == "invariant":
-        return InvariantPolicy(task.n_actions)
-    hidden_sizes = () if kind == "linear" else (32, 32) if ant else (16,)
-    return MLPPolicy(task.n_features, task.n_actions, hidden_sizes)
+def default_policy(name: str, task: Task) -> Policy:
+    """Return the policy of a name on the command line, in its default sizes for the task."""
+    kind, sizes = _NAMED.get(name, (name, {}))
+    cls = POLICIES[kind]
+    fields = {field.name for field in dataclasses.fields(cls)}
+    of_task = {size: getattr(task, size) for size in _OF_TASK if size in fields}
+    return cls(**{**_PUBLISHED.get((task.kind, name), {}), **sizes, **of_task})
 
 
-def make_policy(options: argparse.Namespace, base: Policy) -> Policy:
-    """Return the policy `base` with the sizes that were given changed.
+def read_old(options: argparse.Namespace) -> tuple[dict[str, Any] | None, bool]:
+    """Return the config of the run that is to be resumed, if there is one, and whether it is one of the recipe."""
+    folder = Path(options.run_dir)
+    for name in (RECIPE, CONFIG):
+        if given(options, "run").get("resume") and (folder / name).exists():
+            return read_config(folder, name), name == RECIPE
+    return None, False
+
+
+def task_of(old: Mapping[str, Any] | None, base: Task = _DEFAULT_TASK) -> Task:
+    """Return the task of a run's config, or `base` where there is none."""
+    return base if old is None else task_from_config(old["task"])
+
+
+def choose_policy(options: argparse.Namespace, name: str, old: Mapping[str, Any] | None, base: Policy) -> Policy:
+    """Return the policy of a run's config, if `name` is its name, or else `base`; in the sizes asked for."""
+    before = base if old is None else policy_from_config(old["policy"])
+    same = name == (before.label if before.label in _NAMED else before.kind)
+    return make_policy(before if same else base, given(options, "sizes"))
+
+
+def make_policy(base: Policy, sizes: Mapping[str, Any]) -> Policy:
+    """Return the policy `base` with some sizes changed.
 
     Raises InputError for a size that its kind does not have.
     """
-    sizes = given(options, {name: name for name in _SIZES})
     for name in sizes:
-        if not any(field.name == name for field in dataclasses.fields(base)):  # type: ignore[arg-type]
-            option = "--" + name.replace("_", "-")
-            raise InputError(f"a policy of kind {base.kind!r} has no {option}: leave it out")
-    return dataclasses.replace(base, **sizes)  # type: ignore[type-var]
+        if name not in base.config:
+            raise InputError(f"a policy of kind {base.kind!r} has no {flags(name)[0]}: leave it out")
+    return dataclasses.replace(base, **sizes)
 
 
-def load_model(options: argparse.Namespace) -> Model:
-    """Return what options.model stands for: a shipped model, a policy file, a run folder, or a bare vector.
+def load_model(
+    path: str, task: Task = _DEFAULT_TASK, kind: str | None = None, sizes: Mapping[str, Any] | None = None
+) -> Model:
+    """Return what a path or a name stands for: a shipped model, a policy file, a run folder, or a bare vector.
 
-    Options named after sizes, and `policy`, describe a bare vector.
+    Args:
+        path: where it is.
+        task: what a bare vector is for.
+        kind: its policy, by its name on the command line; the one of its length if None.
+        sizes: of that policy; of one in a file only the gain can be changed.
 
-    Raises InputError or FileError if it is none of these, or options contradict it.
+    Raises:
+        InputError, FileError: if it is none of these, or `kind` and `sizes` contradict it.
     """
-    path = Path(options.model)
-    if not path.exists() and options.model in model_names():
-        path = model_path(options.model)
-    if path.is_dir():
-        if not (path / CONFIG).exists():
-            raise FileError(f"{path} is a folder but not a run of pisensory")
-        path = path / BEST
-    if "header" not in read_npz(path):
-        params = load_params(path)
-        task = make_task(options, CartPoleSwingUp())
-        return Model(_policy_of_vector(options, params, task), params, task.plain)
-    policy, params, about = load_policy_about(path)
-    others = [name for name in (*_SIZES, "policy") if name != "gain" and getattr(options, name) is not None]
+    sizes = sizes or {}
+    file = _find_file(path)
+    if "header" not in read_npz(file):
+        params = load_params(file)
+        return Model(_policy_of_vector(path, params, task, kind, sizes), params, task.plain)
+    policy, params, about = load_policy_about(file)
+    others = [name for name in sizes if name not in _CHANGEABLE] + ["policy"] * (kind is not None)
     if others:
-        option = "--" + others[0].replace("_", "-")
-        raise InputError(f"{option} is for bare vectors, and {path} says what its network is: leave it out")
+        raise InputError(f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out")
     try:
-        task = task_from_config(about["task"]) if "task" in about else CartPoleSwingUp()
+        task = task_from_config(about["task"]) if "task" in about else _DEFAULT_TASK
     except InputError as error:
-        raise FileError(f"{path} is damaged: {error}") from None
-    return Model(make_policy(options, policy), params, task.plain)
+        raise FileError(f"{file} is damaged: {error}") from None
+    return Model(make_policy(policy, sizes), params, task.plain)
 
 
-def load_file(path: str, task: str | None = None) -> Model:
-    """Return what `path` stands for, with no more said about it than the `task` of a bare vector; as `load_model`."""
-    names = ("policy", "max_steps", *_PERTURBATION.values(), *_SIZES)
-    return load_model(argparse.Namespace(model=path, task=task, **dict.fromkeys(names)))
+def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
+    """Return the model that options of `add_model` stand for, and the task as they perturb it."""
+    model = load_model(options.model, make_task(options), options.policy, given(options, "sizes"))
+    return model, make_task(options, model.task)
 
 
-def _policy_of_vector(options: argparse.Namespace, params: np.ndarray, task: Task) -> Policy:
+def _find_file(path: str) -> Path:
+    file = Path(path)
+    if not file.exists() and path in model_names():
+        return model_path(path)
+    if file.is_dir():
+        if not (file / CONFIG).exists():
+            raise FileError(f"{file} is a folder but not a run of pisensory")
+        return file / BEST
+    return file
+
+
+def _policy_of_vector(path: str, params: np.ndarray, task: Task, kind: str | None, sizes: Mapping[str, Any]) -> Policy:
     """Return the network a bare vector is for: the one asked for, or the default one of its length."""
-    kinds = POLICY_KINDS if options.policy is None else (options.policy,)
-    if options.policy is None and any(getattr(options, name) is not None for name in _SIZES if name != "gain"):
+    if kind is None and any(name not in _CHANGEABLE for name in sizes):
         raise InputError("sizes need a kind to belong to: say which with --policy")
-    candidates = [default_policy(kind, task) for kind in kinds]
-    for policy in candidates:
-        policy = make_policy(options, policy) if len(candidates) == 1 else policy
+    tried = {}
+    for name in policy_names() if kind is None else [kind]:
+        try:
+            policy = default_policy(name, task)
+            policy = make_policy(policy, sizes) if kind is not None else policy
+            check_fit(policy, task)
+        except InputError:
+            if kind is not None:
+                raise
+            continue
         if policy.n_params == len(params):
-            return make_policy(options, policy)
-    needed = ", ".join(f"{kind} {policy.n_params}" for kind, policy in zip(kinds, candidates))
+            return make_policy(policy, sizes)
+        tried[name] = policy.n_params
+    needed = ", ".join(f"{name} {n_params}" for name, n_params in tried.items())
     raise InputError(
-        f"{options.model} holds {len(params)} numbers, which fits none of the networks tried ({needed}): "
+        f"{path} holds {len(params)} numbers, which fits none of the networks tried ({needed}): "
         "say what it is for with --policy and its sizes"
     )

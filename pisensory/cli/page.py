@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..page import Settings, write_page
+from ..page import PageSettings, write_page
 from ..policies import Policy
 from ..tasks import CartPoleSwingUp
-from .options import POLICY_KINDS, Model, add_sizes, add_task, free_name, load_model, make_task
-
-# What is done to the inputs on the page says nothing about what a bare vector was made for.
-_INPUTS = ("task", "shuffle", "reshuffle_every", "noise_features", "noise_std", "copies")
+from .arguments import given
+from .options import add_model, free_name, load_model, make_task
 
 
 def add(commands: Any) -> None:
@@ -28,43 +26,33 @@ def add(commands: Any) -> None:
         "without a network. The options on inputs say how the page starts.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help="policy file, run folder, or .npz with a bare vector"
-    )
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--output", "-o", default="page.html", metavar="FILE", help="to write (default: page.html)")
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the first run (default: 1)")
-    parser.add_argument(
-        "--policy", choices=POLICY_KINDS, help="for bare vectors: their network (default: the one of the length)"
-    )
-    add_task(parser, default="v1")
-    add_sizes(parser)
+    add_model(parser, default="v1")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, say so, and open it if asked."""
     task = make_task(options, CartPoleSwingUp("v1"))
-    if not isinstance(task, CartPoleSwingUp):
+    if task.kind != CartPoleSwingUp.kind:
         raise InputError(f"a page shows the cart-pole, not a task of kind {task.kind!r}: use v1, v0 or harder")
-    if options.max_steps is not None:
+    if given(options, "task"):
         raise InputError("a run on the page goes on for as long as one likes: leave out --max-steps")
     models: dict[str, tuple[Policy, np.ndarray]] = {}
     for path in options.models:
-        model = _load(options, path)
+        # What is done to the inputs on the page says nothing about what a bare vector was made for.
+        model = load_model(path, kind=options.policy, sizes=given(options, "sizes"))
+        if model.task.kind != CartPoleSwingUp.kind:
+            raise InputError(
+                f"{path} was trained on a task of kind {model.task.kind!r}, but a page shows agents of the cart-pole: "
+                "give it models trained on harder, v0 or v1"
+            )
         models[free_name(path, models)] = (model.policy, model.params)
-    write_page(options.output, models, Settings(task.version, options.seed, task.perturbation))
+    write_page(options.output, models, PageSettings(task.label, options.seed, task.perturbation))
     path = Path(options.output).resolve()
     print(f"wrote {options.output} ({path.stat().st_size / 1000:.0f} kB): open it in a browser")
     if options.open:
         webbrowser.open(path.as_uri())
     return 0
-
-
-def _load(options: argparse.Namespace, path: str) -> Model:
-    model = load_model(argparse.Namespace(**{**vars(options), **dict.fromkeys(_INPUTS), "model": path}))
-    if not isinstance(model.task, CartPoleSwingUp):
-        raise InputError(
-            f"{path} was trained on a task of kind {model.task.kind!r}, but a page shows agents of the cart-pole: "
-            "give it models trained on harder, v0 or v1"
-        )
-    return model

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from ..report import Subject, write_report
-from .options import free_name, load_file, make_plain_task
+from .arguments import add_options, given
+from .options import add_task, choose_task, free_name, load_model
 
 
 def add(commands: Any) -> None:
@@ -22,42 +23,20 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("models", metavar="MODEL", nargs="+", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--output", "-o", default="report", metavar="DIR", help="folder to write to (default: report)")
-    parser.add_argument(
-        "--task", metavar="TASK", help="harder, v0 or v1; ant; gym:ID or gymnasium:ID (default: that of each model)"
-    )
-    parser.add_argument("--max-steps", type=int, metavar="N", help="longest episode (default: that of the task)")
-    parser.add_argument(
-        "--episodes", "-e", type=int, metavar="N",
-        help="of each score (default: 1000; 100 where an environment is stepped by gym)",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the episodes (default: 0)")
-    parser.add_argument("--executor", metavar="E", help="serial, processes or dask:ADDRESS (default: by --jobs)")
-    parser.add_argument(
-        "--jobs", "-j", type=int, default=-1, metavar="N", help="worker processes, -1 for one a core (default: -1)"
-    )
+    add_options(parser, "report", {"": write_report}, leave_out=("command", "progress"))
+    add_task(parser, default="that of each model", inputs=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the report, and say where it is."""
     subjects: dict[str, Subject] = {}
     for path in options.models:
-        model = load_file(path, options.task)
+        model = load_model(path, choose_task(options.task))
         name = free_name(path, subjects)
-        task = make_plain_task(options.task, options.max_steps, model.task)
+        task = dataclasses.replace(choose_task(options.task, model.task), **given(options, "task"))
         subjects[name] = Subject(name, model.policy, model.params, task)
-    report = write_report(
-        list(subjects.values()), options.output, options.episodes, options.seed, options.jobs, options.executor,
-        progress=True, command=_command(options),
-    )  # fmt: skip
+    asked = given(options, "report")
+    report = write_report(list(subjects.values()), options.output, progress=True, command=options.command, **asked)
     page = Path(options.output) / "report.html"
     print(f"wrote {page} and the figures beside it in {report['seconds']:.0f} s")
     return 0
-
-
-def _command(options: argparse.Namespace) -> str:
-    """Return the command that makes the same report."""
-    words = ["pisensory", "report", *options.models, "-o", options.output]
-    for name, value in (("task", options.task), ("max-steps", options.max_steps), ("episodes", options.episodes)):
-        if value is not None:
-            words += [f"--{name}", str(value)]
-    return shlex.join([*words, "--seed", str(options.seed)])

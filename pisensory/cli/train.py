@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from ..cloning import TAUGHT_POLICY, train_with_teacher
 from ..evaluate import evaluate, score_table
 from ..files import load_params
-from ..policies import Policy, policy_from_config
-from ..tasks import CartPoleSwingUp, task_from_config
+from ..runs import BEST
+from ..tasks import Task
 from ..train import TrainResult, train
 from ..train.presets import PRESETS
-from ..train.records import BEST, CONFIG, read_config
-from .options import POLICY_KINDS, add_sizes, add_task, default_policy, given, make_policy, make_task
+from .arguments import add_options, given
+from .options import add_sizes, add_task, choose_policy, default_policy, make_task, policy_names, read_old, task_of
 
-# Settings that a resumed run takes from its folder: the library's name, and the option's.
-_SETTINGS = {
-    "population_size": "population_size", "n_episodes": "episodes", "sigma0": "sigma0", "sigma_max": "sigma_max",
-    "sigma_min": "sigma_min", "diagonal": "diagonal", "seed": "seed", "eval_every": "eval_every",
-    "n_eval_episodes": "eval_episodes",
-}  # fmt: skip
+# What is trained by a teacher if nothing else is asked for: kind of task, and policy.
+_TAUGHT = ("cartpole", "invariant")
 
 
 def add(commands: Any) -> None:
@@ -34,79 +29,42 @@ def add(commands: Any) -> None:
         "With --resume, options that are not given are those of the run.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("policy", choices=POLICY_KINDS, help="the network to train")
+    parser.add_argument("policy", choices=policy_names(), help="the network to train")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="folder for settings, metrics, checkpoint and policies")
     group = parser.add_argument_group("training")
     group.add_argument(
         "--preset", choices=PRESETS, default="best",
         help="best: for mlp and linear -p 128 -e 32 --sigma0 0.25 --sigma-max 0.25; for invariant on the cart-pole a "
         "teacher, its clone with --n-embeddings 32 --hidden-size 16 --head-sizes 32, and the clone evolved with -p 64 "
-        "-e 64 --sigma0 0.01 --sigma-min 0.002 --diagonal. paper, and invariant elsewhere: -p 256 -e 16 --sigma0 0.1 "
+        "-e 64 --sigma0 0.01 --sigma-min 0.002 --diagonal. paper, and all others: -p 256 -e 16 --sigma0 0.1 "
         "from zeros. Options that are given go first (default: best)",
     )  # fmt: skip
-    group.add_argument("--generations", "-m", type=int, default=1000, metavar="N", help="in all (default: 1000)")
-    group.add_argument("--episodes", "-e", type=int, metavar="N", help="episodes a candidate (default: by preset)")
-    group.add_argument("--population-size", "-p", type=int, metavar="N", help="candidates (default: by preset)")
-    group.add_argument("--sigma0", type=float, metavar="S", help="first standard deviation (default: by preset)")
-    group.add_argument("--sigma-max", type=float, metavar="S", help="largest step size (default: no bound)")
-    group.add_argument("--sigma-min", type=float, metavar="S", help="smallest step size (default: no bound)")
-    group.add_argument(
-        "--diagonal", action="store_true", default=None, help="learn variances, no covariances: for many parameters"
-    )
-    group.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: 0)")
-    group.add_argument(
-        "--eval-every", type=int, metavar="N", help="generations between scores on held-out episodes (default: 10)"
-    )
-    group.add_argument("--eval-episodes", type=int, metavar="N", help="held-out episodes (default: 256)")
+    add_options(group, "run", {"": train}, n_jobs=-1)
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
-    group.add_argument("--minutes", type=float, metavar="M", help="stop after M minutes (default: no limit)")
-    group.add_argument("--resume", action="store_true", help="go on with the run in RUN_DIR")
-    group.add_argument("--tensorboard", action="store_true", help="write TensorBoard event files to RUN_DIR too")
-    group.add_argument("--executor", metavar="E", help="serial, processes or dask:ADDRESS (default: by --jobs)")
-    group.add_argument(
-        "--jobs", "-j", type=int, default=-1, metavar="N", help="worker processes, -1 for one a core (default: -1)"
-    )
     add_task(parser, default="harder")
     add_sizes(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, then print the scores with the inputs in order and shuffled."""
-    folder = Path(options.run_dir)
-    old = read_config(folder) if options.resume and (folder / CONFIG).exists() else None
-    task = make_task(options, CartPoleSwingUp() if old is None else task_from_config(old["task"]))
-    cart_pole = options.policy == "invariant" and isinstance(task, CartPoleSwingUp)
-    taught = cart_pole and options.preset == "best" and old is None and options.init_from is None
-    policy = TAUGHT_POLICY if taught else default_policy(options.policy, task)
-    if old is not None and _kind(policy_from_config(old["policy"])) == options.policy:
-        policy = policy_from_config(old["policy"])
-    policy = make_policy(options, policy)
-    common = {
-        "generations": options.generations,
-        "minutes": options.minutes,
-        "resume": options.resume,
-        "n_jobs": options.jobs,
-        "executor": options.executor,
-        "progress": True,
-        "tensorboard": options.tensorboard,
-    }
-    chosen = given(options, _SETTINGS)
-    if taught:
-        result = train_with_teacher(policy, task, folder, **common, **chosen)
+    asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
+    old, recipe = read_old(options)
+    task = make_task(options, task_of(old))
+    fresh = old is None and options.preset == "best" and options.init_from is None
+    if recipe or (fresh and (task.kind, options.policy) == _TAUGHT):
+        policy = choose_policy(options, options.policy, old, TAUGHT_POLICY)
+        result = train_with_teacher(policy, task, options.run_dir, **asked)
     else:
+        policy = choose_policy(options, options.policy, old, default_policy(options.policy, task))
+        # What is best is known of networks that see a fixed number of inputs.
+        preset = PRESETS["paper" if policy.n_features is None else options.preset] if old is None else {}
         init = None if options.init_from is None else load_params(options.init_from)
-        preset = PRESETS["paper" if options.policy == "invariant" else options.preset]
-        saved = preset if old is None else {name: old["training"].get(name) for name in _SETTINGS}
-        result = train(policy, task, folder, init=init, **common, **{**saved, **chosen})
-    _print_result(result, task, options.jobs, options.executor)
+        result = train(policy, task, options.run_dir, init=init, **{**preset, **asked})
+    _print_result(result, task, {name: asked[name] for name in ("n_jobs", "executor") if name in asked})
     return 0
 
 
-def _kind(policy: Policy) -> str:
-    return "linear" if getattr(policy, "hidden_sizes", None) == () else policy.kind
-
-
-def _print_result(result: TrainResult, task: Any, n_jobs: int, executor: str | None) -> None:
+def _print_result(result: TrainResult, task: Task, where: dict[str, Any]) -> None:
     print(
         f"{result.generations} generations, {result.env_steps:,} environment steps. The best mean scored "
         f"{result.score:.1f} on held-out episodes: {result.run_dir / BEST}\n"
@@ -114,5 +72,5 @@ def _print_result(result: TrainResult, task: Any, n_jobs: int, executor: str | N
     scores = {}
     for name, shuffle in (("inputs in order", False), ("inputs shuffled", True)):
         changed = dataclasses.replace(task, perturbation=dataclasses.replace(task.perturbation, shuffle=shuffle))
-        scores[name] = evaluate(result.policy, result.params, changed, task.score_episodes, 0, n_jobs, executor)
+        scores[name] = evaluate(result.policy, result.params, changed, task.score_episodes, **where)
     print(score_table(scores))

@@ -15,7 +15,6 @@ from ..files import MAX_BYTES, header_array, is_temporary, make_folder, read_hea
 from ..policies import Policy
 from ..tasks import Task
 from ..tasks.base import Seed
-from ..tasks.perturbation import PerturbedRun
 
 _FORMAT = "pisensory-episodes"
 _BLOCK_NAME = re.compile(r"block-(\d{6,})\.npz")
@@ -56,7 +55,7 @@ class _PolicyActor:
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Return actions (action, episode) for observations (feature, episode)."""
-        self._run.observations[0] = observations
+        self._run.observations[0, :, 0] = observations
         self._run.step()
         return self._run.actions[0].copy()
 
@@ -104,24 +103,22 @@ def collect(
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
     """
     run = task.start(seed, np.arange(n_episodes)[None])
-    plain = run.run if isinstance(run, PerturbedRun) else run
-    n_sources = run.n_sources if isinstance(run, PerturbedRun) else task.n_features
+    plain, n_sources = run.plain, len(task.senses.names)
     taught = _start_teacher(teacher, n_sources, task.n_actions, n_episodes)
     learner = None if student is None else _PolicyActor(*student, task.n_features, n_episodes)
     shares = np.linspace(0, teacher_share, n_episodes, dtype=np.float32)
     steps: list[tuple[np.ndarray, ...]] = []
     alive = np.ones((1, n_episodes), bool)
     actions = np.zeros((task.n_actions, n_episodes), np.float32)
-    in_order = np.repeat(np.arange(n_sources, dtype=np.int16)[:, None], n_episodes, axis=1)
-    sources = in_order if with_sources else in_order[:0]
+    sources = np.empty((0, n_episodes), np.int16)
     shown = np.empty((n_sources, 1, n_episodes), np.float32)
     seen = np.empty((task.n_features, 1, n_episodes), np.float32)
     while len(steps) < task.max_steps and alive.any():
-        run.observe(seen.transpose(1, 0, 2))
-        plain.observe(shown.transpose(1, 0, 2))
+        run.observe(seen.transpose(1, 0, 2)[:, :, None])
+        plain.observe(shown.transpose(1, 0, 2)[:, :, None])
         label = _check_actions(taught.act(shown[:, 0]), len(steps))
-        if with_sources and isinstance(run, PerturbedRun):
-            sources = np.minimum(run.sources[:, 0], n_sources).astype(np.int16)
+        if with_sources:
+            sources = np.minimum(run.sources[0], n_sources).astype(np.int16)
         steps.append((seen[:, 0].copy(), actions, label, alive[0].copy(), sources))
         actions = label if learner is None else (1 - shares) * learner.act(seen[:, 0]) + shares * label
         alive &= ~run.step(actions[None], alive)[1]

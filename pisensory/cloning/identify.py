@@ -20,23 +20,23 @@ def identify(
 
     Args:
         classifier: a row of bias and weights for each class (class, 1 + hidden).
-        hidden: the LSTMs' states h (step, hidden, feature, episode).
+        hidden: the LSTMs' states h (step, feature, hidden, episode).
         sources: the class of each input (step, feature, episode).
         alive: whether the step was part of the episode (step, episode).
 
     Returns:
         The mean over steps, features and episodes; its gradient by `classifier` (class, 1 + hidden); and by
-        `hidden` (step, hidden, feature, episode).
+        `hidden` (step, feature, hidden, episode).
     """
-    n_steps, size, n_features, n_episodes = hidden.shape
+    n_steps, n_features, size, n_episodes = hidden.shape
     weights = classifier.astype(hidden.dtype)
     bias, weights = weights[:, :1], np.ascontiguousarray(weights[:, 1:])
     d_classifier = np.zeros_like(classifier)
-    d_hidden = np.empty(hidden.shape, hidden.dtype)
+    d_hidden = np.empty_like(hidden)  # in memory as `hidden` is
     n_answers = int(alive.sum()) * n_features
     loss, pairs = 0.0, np.arange(n_features * n_episodes)
     for step in range(n_steps):  # one at a time: all of them together would not fit into a core's cache
-        states = hidden[step].reshape(size, -1)
+        states = hidden[step].swapaxes(0, 1).reshape(size, -1)
         answers = weights @ states + bias
         answers -= answers.max(axis=0)
         np.exp(answers, out=answers)
@@ -47,5 +47,5 @@ def identify(
         answers *= counts / np.asarray(n_answers, hidden.dtype)
         d_classifier[:, 0] += answers.sum(axis=1)
         d_classifier[:, 1:] += answers @ states.T
-        d_hidden[step] = (weights.T @ answers).reshape(size, n_features, n_episodes)
+        d_hidden[step] = (weights.T @ answers).reshape(size, n_features, n_episodes).swapaxes(0, 1)
     return loss / n_answers, d_classifier, d_hidden

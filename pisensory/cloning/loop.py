@@ -18,8 +18,7 @@ from ..errors import FileError, InputError, PisensoryError, check_int, check_pos
 from ..executors import Executor, ExecutorLike, open_executor, rollout
 from ..files import PathLike, save_policy
 from ..parameters import check_params
-from ..policies import InvariantPolicy, Policy
-from ..policies.backward import unroll
+from ..policies import Policy
 from ..rollout import check_fit
 from ..tasks import Task
 from ..tasks.base import check_seed
@@ -168,12 +167,13 @@ def clone(
     if unknown:
         raise InputError(f"clone has no setting {sorted(unknown)[0]!r}")
     chosen = Settings(**{**settings, "teacher": name, "init": _name_initial(init, run_dir, resume)})
-    if chosen.identify and not isinstance(student, InvariantPolicy):
+    if chosen.identify and not student.state_size:
         raise InputError(
             f"identify is for an invariant student, whose inputs can be shuffled: leave it out, got {student}"
         )
     teacher = _soften(teacher, chosen.teacher_gain)
-    initial = _random_vector(student, chosen.seed) if init is None else check_params(init, student.n_params)
+    generator = np.random.default_rng(np.random.SeedSequence((chosen.seed, _INIT)))
+    initial = student.initial(generator) if init is None else check_params(init, student.n_params)
     with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
         run = _Run(student, teacher, task, chosen, initial, Path(run_dir), resume, opened)
         with run.lock:
@@ -201,15 +201,7 @@ def _soften(teacher: Teacher, gain: float) -> Teacher:
     if callable(teacher):
         raise InputError(f"teacher_gain is for policies, and the teacher is a function: leave it out, got {gain}")
     policy, params = teacher
-    return policy, soften(policy, params, gain)
-
-
-def soften(policy: Policy, params: np.ndarray, gain: float) -> np.ndarray:
-    """Return a vector (parameter,) whose last layer is `gain` times that of `params`."""
-    softened = check_params(params, policy.n_params).copy()
-    for place, _ in list(policy.layout.values())[-2:]:  # weights and biases
-        softened[place] *= gain
-    return softened
+    return policy, policy.soften(params, gain)
 
 
 def _name_initial(init: object, run_dir: PathLike, resume: bool) -> str:
@@ -217,16 +209,6 @@ def _name_initial(init: object, run_dir: PathLike, resume: bool) -> str:
     if init is None and resume and config.exists():
         return str(records.read_config(run_dir)["training"].get("init"))
     return "random" if init is None else "sha256:" + hashlib.sha256(np.asarray(init).tobytes()).hexdigest()[:16]
-
-
-def _random_vector(policy: Policy, seed: int) -> np.ndarray:
-    """Return a first vector (parameter,): each array uniform within 1 / sqrt(its inputs), biases at zero."""
-    generator = np.random.default_rng(np.random.SeedSequence((seed, _INIT)))
-    parts = [
-        generator.uniform(-1, 1, shape) / np.sqrt(shape[-1]) if len(shape) == 2 else np.zeros(shape)
-        for shape in policy.shapes.values()
-    ]
-    return np.concatenate([part.ravel() for part in parts])
 
 
 class _Run:
@@ -252,8 +234,8 @@ class _Run:
         self.store = EpisodeStore(self.folder / _EPISODE_FOLDER, about, settings.max_megabytes * 2**20)
         # A classifier has a row of bias and weights for each of the task's inputs, and one for noise.
         self._classifier_shape = (0, 1)
-        if settings.identify and isinstance(student, InvariantPolicy):
-            self._classifier_shape = (task.plain.n_features + 1, 1 + student.hidden_size)
+        if settings.identify:
+            self._classifier_shape = (task.plain.n_features + 1, 1 + student.state_size)
         # All that is learnt: the student's parameters, then the classifier's.
         self.vector = np.concatenate([initial, np.zeros(math.prod(self._classifier_shape))])
         self.adam = Adam(np.zeros(len(self.vector)), np.zeros(len(self.vector)))
@@ -373,7 +355,7 @@ class _Run:
         block = Block(*(getattr(block, field.name)[:n_steps] for field in dataclasses.fields(Block)))
         noise = self.settings.action_noise * generator.standard_normal(block.previous_actions.shape)
         previous = np.clip(block.previous_actions + noise, -1, 1).astype(np.float32)
-        unrolled = unroll(self.student, self.params, block.observations, previous)
+        unrolled = self.student.unroll(self.params, block.observations[:, :, None], previous)
         difference = (unrolled.actions - block.labels) * block.alive[:, None]
         n_actions = int(block.alive.sum()) * difference.shape[1]
         loss, d_hidden, d_classifier = 0.0, None, self.classifier
@@ -416,7 +398,8 @@ class _Run:
         return loss, score if np.isfinite(score) else None
 
     def _held_out_loss(self, block: Block) -> float:
-        actions = unroll(self.student, self.params, block.observations, block.previous_actions).actions
+        observations = block.observations[:, :, None]
+        actions = self.student.unroll(self.params, observations, block.previous_actions).actions
         errors = ((actions - block.labels) * block.alive[:, None]) ** 2
         return float(errors.sum()) / (int(block.alive.sum()) * block.labels.shape[1])
 

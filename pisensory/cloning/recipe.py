@@ -23,7 +23,7 @@ from ..train import TrainResult, train
 from ..train.loop import HELD_OUT_SEED
 from ..train.presets import PRESETS
 from ..train.records import BEST, CLONE, CONFIG, TEACHER, read_config
-from .loop import clone, soften
+from .loop import clone
 
 # Tells inputs apart sooner than the published sizes, and has room for what the teacher knows.
 TAUGHT_POLICY = InvariantPolicy(n_embeddings=32, hidden_size=16, head_sizes=(32,))
@@ -120,7 +120,7 @@ def choose_gain(
     scores = {}
     with open_executor(executor, n_jobs) as opened:
         for gain in _GAINS:
-            population = soften(teacher, params, gain)[None]
+            population = teacher.soften(params, gain)[None]
             result = rollout(teacher, population, task, task.score_episodes, HELD_OUT_SEED, executor=opened)
             scores[gain] = float(result.returns.mean())
     enough = scores[1.0] - _LOST * abs(scores[1.0])

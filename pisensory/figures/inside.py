@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .style import INK, MARKERS, PALETTE, SOFT, colour, diverging, new_figure
+from .style import INK, MARKERS, PALETTE, SOFT, bar_beside, colour, diverging, legend_above, new_figure
 
 Drawn = tuple[str, Any]
 _STEPS = "step (0.01 s)"
@@ -27,7 +27,7 @@ def draw_latent(model: str, data: dict[str, Any]) -> Drawn:
     difference = data["largest_difference"]
     found = "the episodes are not of one length" if difference is None else f"largest difference: {difference:g}"
     axes[0].set_title(f"{model}, {found}", loc="right", fontsize=10, fontweight="normal")
-    figure.colorbar(image, ax=axes, label="latent code", pad=0.02).outline.set_visible(False)
+    bar_beside(figure, image, axes, "latent code")
     return f"The latent code of {model} over one episode, with inputs in order and shuffled; {found}", figure
 
 
@@ -52,9 +52,8 @@ def draw_attention(model: str, data: dict[str, Any]) -> Drawn:
     axes[1].set(xlabel="channel of the latent code")
     axes[1].set_title(f"attention at step {data['step']}", fontsize=10)
     axes[1].grid(visible=False)
-    figure.colorbar(image, ax=axes[1], label="attention", pad=0.02).outline.set_visible(False)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=5)
+    bar_beside(figure, image, axes[1], "attention")
+    legend_above(figure, axes[0], 5)
     means = ", ".join(f"{name} {value:.2f}" for name, value in zip(data["inputs"], series.mean(axis=0)))
     return f"Attention of {model} to each input over one episode; mean absolute attention: {means}", figure
 
@@ -81,6 +80,5 @@ def draw_recovery(model: str, data: dict[str, Any]) -> Drawn:
     for row in axes:
         row.axvline(0, color=SOFT, lw=1)
         row.set_xlim(steps[0], steps[-1])
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2)
+    legend_above(figure, axes[0], 2)
     return f"Reward and latent code of {model} around a reshuffle: the latent code is {text}", figure

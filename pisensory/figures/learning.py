@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..cloning.loop import COLUMNS as CLONE_COLUMNS
 from ..errors import FileError, InputError
 from ..files import PathLike
-from ..train.records import COLUMNS, CONFIG, METRICS, read_config, read_metrics
-from .style import MARKERS, colour, new_figure, styled
+from ..runs import CONFIG, METRICS, read_metrics
+from .style import MARKERS, colour, legend_above, new_figure, styled
 
 _MAX_POINTS = 300
+# What is drawn of scores, and below of losses: column -> what the legend calls it, and its style.
+_LINES: tuple[dict[str, tuple[str, dict[str, Any]]], ...] = (
+    {
+        "mean": ("mean", {"lw": 1.2, "alpha": 0.7}),
+        "max": ("max", {"lw": 0.9, "ls": ":"}),
+        "held_out": ("held out", {"lw": 2}),
+    },
+    {"loss": ("", {"lw": 1.2, "alpha": 0.7}), "held_out_loss": ("", {"lw": 2})},
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +50,11 @@ def read_curve(run_dir: PathLike, name: str | None = None) -> Curve:
     if not (folder / CONFIG).exists():
         state = "is not there" if not folder.exists() else "is not a run of pisensory"
         raise FileError(f"{folder} {state}: give the folder of a run of train or clone")
-    cloned = "teacher" in read_config(folder)["training"]
-    names = CLONE_COLUMNS if cloned else COLUMNS
-    if not (folder / METRICS).exists():
-        raise FileError(f"{folder} has no {METRICS} yet: wait for the first {names[0]}")
-    rows = read_metrics(folder, names)
+    rows = read_metrics(folder) if (folder / METRICS).exists() else []
     if not rows:
-        raise FileError(f"{folder} has no line of metrics yet: wait for the first {names[0]}")
-    columns = {column: np.array([float(row[column] or "nan") for row in rows]) for column in names}
-    return Curve(name or folder.resolve().name, names[0], columns)
+        raise FileError(f"{folder} has no line of metrics yet: wait for the first generation or round")
+    columns = {column: np.array([float(row[column] or "nan") for row in rows]) for column in rows[0]}
+    return Curve(name or folder.resolve().name, next(iter(columns)), columns)
 
 
 def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
@@ -75,9 +79,8 @@ def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
             counts = curve.columns["env_steps"] / 1e6 if over_steps else curve.columns[curve.unit]
             xs = (counts, curve.columns["elapsed"] / scale)
             for column, x in enumerate(xs):
-                _draw_scores(axes[0, column], x, curve, number)
-                if curve in losses:
-                    _draw_loss(axes[1, column], x, curve, number)
+                for row, lines in zip(axes[:, column], _LINES):
+                    _draw(row, x, curve, number, lines)
         counted = " or ".join(f"{unit}s" for unit in dict.fromkeys(curve.unit for curve in curves))
         axes[-1, 0].set_xlabel("million environment steps" if over_steps else counted)
         axes[-1, 1].set_xlabel(f"wall time ({unit})")
@@ -85,33 +88,22 @@ def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
         if losses:
             axes[1, 0].set_ylabel("mean squared error\nof the action")
             axes[1, 0].set_yscale("log")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+        legend_above(figure, axes[0, 0])
     return figure
 
 
-def _draw_scores(axes: Any, x: np.ndarray, curve: Curve, number: int) -> None:
-    columns = curve.columns
-    if "mean" in columns:
-        for name, label, style in (
-            ("mean", "mean", {"lw": 1.2, "ls": "-", "alpha": 0.7}),
-            ("max", "max", {"lw": 0.9, "ls": ":"}),
-        ):
-            axes.plot(*_thin(x, columns[name]), color=colour(number), label=f"{curve.name}: {label}", **style)
-    _draw_marked(axes, x, columns["held_out"], number, f"{curve.name}: held out")
-
-
-def _draw_loss(axes: Any, x: np.ndarray, curve: Curve, number: int) -> None:
-    axes.plot(*_thin(x, curve.columns["loss"]), color=colour(number), lw=1.2, alpha=0.7)
-    _draw_marked(axes, x, curve.columns["held_out_loss"], number, "")
-
-
-def _draw_marked(axes: Any, x: np.ndarray, values: np.ndarray, number: int, label: str) -> None:
-    there = np.isfinite(values)
-    axes.plot(
-        *_thin(x[there], values[there]), color=colour(number), lw=2, marker=MARKERS[number % len(MARKERS)],
-        markersize=5, markevery=max(1, min(int(there.sum()), _MAX_POINTS) // 12), label=label,
-    )  # fmt: skip
+def _draw(axes: Any, x: np.ndarray, curve: Curve, number: int, lines: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Draw the columns that `lines` gives a label and a style, where the run has measured them."""
+    for column, (label, style) in lines.items():
+        values = curve.columns.get(column, np.empty(0))
+        there = np.isfinite(values)
+        if there.any():
+            xs, ys = _thin(x[there], values[there])
+            marker = MARKERS[number % len(MARKERS)] if "held_out" in column else ""
+            axes.plot(
+                xs, ys, color=colour(number), label=f"{curve.name}: {label}" if label else "", **style, marker=marker,
+                markersize=5, markevery=max(1, len(xs) // 12),
+            )  # fmt: skip
 
 
 def _thin(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

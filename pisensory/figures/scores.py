@@ -2,112 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from ..tasks.cartpole import FEATURES
-from .style import INK, MARKERS, PALETTE, PAPER, SOFT, colour, new_figure, sequential
+from .style import INK, MARKERS, PALETTE, PAPER, SOFT, bar_beside, colour, legend_above, new_figure, sequential
 
-Scores = Sequence[dict[str, Any]]
+Score = dict[str, Any]
 Drawn = tuple[str, Any]
 
 _RETURN = "mean return of an episode"
+_NOISE = "noise inputs beside the five (white, deviation 0.1)"
 _KIND_NAMES = {
     "white": "white (new at every step)", "constant": "constant (one draw an episode)",
     "walk": "slow random walk", "copy": "copy of an input + white noise",
 }  # fmt: skip
+_CROSSES = {"linestyle": "none", "marker": "x", "color": INK, "markersize": 9}
 
 
-def _by_model(scores: Scores) -> dict[str, list[dict[str, Any]]]:
-    models: dict[str, list[dict[str, Any]]] = {}
+def group(scores: Iterable[Score], key: Callable[[Score], str]) -> dict[str, list[Score]]:
+    """Return scores by what `key` says of them, in the order in which that first appears."""
+    groups: dict[str, list[Score]] = {}
     for score in scores:
-        models.setdefault(score["model"], []).append(score)
-    return models
+        groups.setdefault(key(score), []).append(score)
+    return groups
 
 
-def _draw_line(axes: Any, xs: Any, scores: Scores, number: int, label: str, **style: Any) -> None:
-    """Draw means with their 95 % intervals."""
-    means = np.array([np.nan if score["mean"] is None else score["mean"] for score in scores])
-    low, high = ([score[name] for score in scores] for name in ("interval_low", "interval_high"))
-    settings = {"marker": MARKERS[number % len(MARKERS)], "color": colour(number), "markersize": 5, **style}
-    axes.plot(xs, means, label=label, **settings)
-    if None not in low:
-        axes.fill_between(xs, np.array(low, float), np.array(high, float), color=settings["color"], alpha=0.18, lw=0)
+def _title(score: Score) -> str:
+    return f"{score['model']} ({score['task_label']})"
 
 
-def _legend_above(figure: Any, axes: Any, n_columns: int = 3) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=min(n_columns, len(labels)))
-
-
-def _task_name(score: dict[str, Any]) -> str:
-    task = score["task"]
-    return str(task.get("version", task["kind"] if "env" not in task else task["env"]))
-
-
-def draw_reshuffling(scores: Scores) -> Drawn:
-    """Draw the return against the steps between two reshuffles, a line a model."""
-    labels = list(dict.fromkeys(score["key"].removeprefix("every ") for score in scores))
-    figure, axes = _draw_models(scores, lambda score: labels.index(score["key"].removeprefix("every ")))
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_xlabel("steps between two reshuffles")
-    return "Mean return against the number of steps between two reshuffles, for each model", figure
-
-
-def draw_noise_features(scores: Scores) -> Drawn:
-    """Draw the return against 0 to 25 noise inputs, with the inputs in order and shuffled."""
-    models = _by_model(scores)
-    figure, axes = new_figure(3.6 + 0.22 * len(models))
-    for number, (model, found) in enumerate(models.items()):
-        for shuffle in (False, True):
-            some = [score for score in found if score["shuffle"] == shuffle]
-            style = {"linestyle": "none", "marker": "x", "color": INK, "markersize": 9} if shuffle else {}
-            label = f"{model}, {'shuffled' if shuffle else 'in order'}"
-            _draw_line(axes, [score["n_noise"] for score in some], some, number, label, **style)
-    axes.set_xticks(sorted({score["n_noise"] for score in scores}))
-    axes.set(xlabel="noise inputs beside the five (white, deviation 0.1)", ylabel=f"{_RETURN} (v1)", ylim=(0, 1000))
-    _legend_above(figure, axes, 2)
-    return "Mean return on v1 against 0 to 25 noise inputs, in order and shuffled", figure
-
-
-def draw_noise_inputs(scores: Scores) -> Drawn:
-    """Draw the return against up to a thousand noise inputs, a line a model."""
-    figure, axes = _draw_models(scores, lambda score: score["n_noise"], "symlog", linthresh=1, linscale=0.5)
-    axes.set_xticks(
-        [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
-        ["0", "1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"],
-    )
-    axes.minorticks_off()
-    axes.set_xlabel("noise inputs beside the five (white, deviation 0.1)")
-    return "Mean return against the number of noise inputs, up to 1000, for each model", figure
-
-
-def _draw_models(
-    scores: Scores, position: Callable[[dict[str, Any]], float], scale: str = "linear", **settings: Any
+def _draw_lines(
+    scores: list[Score], line: Callable[[Score], str], x: Callable[[Score], Any], xlabel: str, **scale: Any
 ) -> tuple[Any, Any]:
-    """Draw the return against a position of each score, a line a model; return the figure and its axes."""
-    models = _by_model(scores)
-    figure, axes = new_figure(3.6 + 0.22 * ((len(models) + 1) // 2))
-    for number, (model, found) in enumerate(models.items()):
-        _draw_line(axes, [position(score) for score in found], found, number, f"{model} ({_task_name(found[0])})")
-    axes.set_xscale(scale, **settings)
-    axes.set_ylabel(_RETURN)
+    """Draw the mean returns with their 95 % intervals against `x`, a line for each that `line` names.
+
+    Returns the figure and its axes.
+    """
+    lines = group(scores, line)
+    figure, axes = new_figure(3.6 + 0.22 * ((len(lines) + 1) // 2))
+    places = list(dict.fromkeys(map(x, scores)))
+    positions = dict(zip(places, range(len(places)) if isinstance(places[0], str) else places))
+    for number, (label, found) in enumerate(lines.items()):
+        style = {"marker": MARKERS[number % len(MARKERS)], "color": colour(number), "markersize": 5}
+        style = _CROSSES if label.endswith(", shuffled") else style
+        xs = [positions[x(score)] for score in found]
+        mean, low, high = (
+            np.array([score[name] for score in found], float) for name in ("mean", "interval_low", "interval_high")
+        )
+        axes.plot(xs, mean, label=label, **style)
+        axes.fill_between(xs, low, high, color=style["color"], alpha=0.18, lw=0)
+    if scale:
+        axes.set_xscale(**scale)
+    axes.set_xticks(list(positions.values()), [place if isinstance(place, str) else f"{place:g}" for place in places])
+    axes.minorticks_off()
+    axes.set(xlabel=xlabel, ylabel=_RETURN)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    _legend_above(figure, axes, 2)
     return figure, axes
 
 
-def draw_shuffling(scores: Scores) -> Drawn:
+def draw_reshuffling(scores: list[Score]) -> Drawn:
+    """Draw the return against the steps between two reshuffles, a line a model."""
+    figure, axes = _draw_lines(
+        scores, _title, lambda score: score["key"].removeprefix("every "), "steps between two reshuffles"
+    )
+    legend_above(figure, axes, 2)
+    return "Mean return against the number of steps between two reshuffles, for each model", figure
+
+
+def draw_noise_features(scores: list[Score]) -> Drawn:
+    """Draw the return against 0 to 25 noise inputs, with the inputs in order and shuffled."""
+    figure, axes = _draw_lines(
+        scores, lambda score: f"{score['model']}, {'shuffled' if score['shuffle'] else 'in order'}",
+        lambda score: score["n_noise"], _NOISE,
+    )  # fmt: skip
+    axes.set(ylabel=f"{_RETURN} (v1)", ylim=(0, 1000))
+    legend_above(figure, axes, 2)
+    return "Mean return on v1 against 0 to 25 noise inputs, in order and shuffled", figure
+
+
+def draw_noise_inputs(scores: list[Score]) -> Drawn:
+    """Draw the return against up to a thousand noise inputs, a line a model."""
+    scale = {"value": "symlog", "linthresh": 1, "linscale": 0.5}
+    figure, axes = _draw_lines(scores, _title, lambda score: score["n_noise"], _NOISE, **scale)
+    legend_above(figure, axes, 2)
+    return "Mean return against the number of noise inputs, up to 1000, for each model", figure
+
+
+def draw_delay(scores: list[Score], plain: float) -> Drawn:
+    """Draw the return against the delay of one input, a line an input, for one model."""
+    figure, axes = _draw_lines(
+        scores, lambda score: score["label"].split(", ")[0], lambda score: score["delay"],
+        "delay of this one input (steps of 0.01 s)",
+    )  # fmt: skip
+    _finish_one(figure, axes, scores, plain, "no delay", 6)
+    return f"Mean return of {scores[0]['model']} against the delay of one input, for each of the five", figure
+
+
+def draw_noise_kinds(scores: list[Score], plain: float) -> Drawn:
+    """Draw the return against the size of five noise inputs, a line a kind of noise, for one model."""
+    figure, axes = _draw_lines(
+        scores, lambda score: _KIND_NAMES[score["noise_kind"]], lambda score: score["noise_std"],
+        "standard deviation of the five noise inputs", value="log",
+    )  # fmt: skip
+    _finish_one(figure, axes, scores, plain, "no noise inputs", 3)
+    return f"Mean return of {scores[0]['model']} against the size of five noise inputs, for four kinds of noise", figure
+
+
+def _finish_one(figure: Any, axes: Any, scores: list[Score], plain: float, label: str, n_columns: int) -> None:
+    """Add to a figure of one model its score with nothing done to its inputs, its name, and a legend."""
+    axes.axhline(plain, color=INK, lw=1.2, ls="--", label=label)
+    axes.set_title(_title(scores[0]), fontsize=10)
+    legend_above(figure, axes, n_columns)
+
+
+def draw_shuffling(scores: list[Score]) -> Drawn:
     """Draw the returns of each model as a violin: above its line in order, below it shuffled."""
-    models = _by_model(scores)
+    models = group(scores, lambda score: score["model"])
     figure, axes = new_figure(1.5 + 0.72 * len(models))
-    for number, found in enumerate(models.values()):
-        for score, side, shade in zip(found, (1, -1), (PALETTE[0], PALETTE[4])):
+    sides = ((1, PALETTE[0], "inputs in order"), (-1, PALETTE[4], "shuffled"))
+    for centre, found in zip(range(len(models) - 1, -1, -1), models.values()):
+        for score, (side, shade, _) in zip(found, sides):
             returns = np.array(score["returns"])
             grid, density = _density(returns)
-            centre = len(models) - 1 - number
             axes.fill_between(grid, centre, centre + side * 0.42 * density, color=shade, alpha=0.75, lw=0)
             mean = returns.mean()
             axes.plot([mean, mean], [centre, centre + side * 0.42], color=INK, lw=2)
@@ -116,15 +134,15 @@ def draw_shuffling(scores: Scores) -> Drawn:
                 textcoords="offset points", ha="left" if mean < 880 else "right", va="center", fontsize=9,
                 bbox={"facecolor": PAPER, "alpha": 0.75, "linewidth": 0, "pad": 1},
             )  # fmt: skip
-        axes.axhline(len(models) - 1 - number, color=SOFT, lw=0.6)
-    for shade, label in ((PALETTE[0], "inputs in order"), (PALETTE[4], "shuffled")):
+        axes.axhline(centre, color=SOFT, lw=0.6)
+    for _, shade, label in sides:
         axes.fill_between([], [], color=shade, alpha=0.75, lw=0, label=label)
     axes.plot([], [], color=INK, lw=2, label="mean")
     axes.set_yticks(range(len(models)), list(models)[::-1])
     axes.set(xlabel="return of an episode (v1)", ylim=(-0.6, len(models) - 0.4), xlim=(-15, 1015))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-    _legend_above(figure, axes)
+    legend_above(figure, axes, 3)
     means = "; ".join(
         f"{model}: {found[0]['mean']:.0f} in order, {found[1]['mean']:.0f} shuffled" for model, found in models.items()
     )
@@ -145,13 +163,13 @@ def _density(returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return grid, density / density.max()
 
 
-def draw_dropped(scores: Scores, plain: float) -> Drawn:
+def draw_dropped(scores: list[Score], plain: float) -> Drawn:
     """Draw a table of the return without each input (diagonal) and each pair of inputs, for one model."""
-    size = len(FEATURES)
-    values = np.full((size, size), np.nan)
+    alone = {score["dropped"][0]: score for score in scores if len(score["dropped"]) == 1}
+    names = [score["label"] for score in alone.values()]
+    values = np.full((len(names), len(names)), np.nan)
     for score in scores:
-        first, last = score["dropped"][0], score["dropped"][-1]
-        values[last, first] = score["mean"]
+        values[score["dropped"][-1], score["dropped"][0]] = score["mean"]
     figure, axes = new_figure(3.9)
     top = max(plain, np.nanmax(values), 1.0)
     image = axes.imshow(values, cmap=sequential(), vmin=min(0, np.nanmin(values)), vmax=top, aspect="auto")
@@ -159,54 +177,19 @@ def draw_dropped(scores: Scores, plain: float) -> Drawn:
         if np.isfinite(value):
             axes.text(
                 column, row, f"{value:.0f}", ha="center", va="center", fontweight="bold" if row == column else None,
-                color="#ffffff" if value > 0.6 * top else "#1b1a18",
+                color=PAPER if value > 0.6 * top else INK,
             )  # fmt: skip
-    axes.set_xticks(range(size), FEATURES)
-    axes.set_yticks(range(size), FEATURES)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"{scores[0]['model']} ({_task_name(scores[0])}): {plain:.0f} with all inputs", fontsize=10)
+    axes.set_title(f"{_title(scores[0])}: {plain:.0f} with all inputs", fontsize=10)
     axes.set(xlabel="input that reads 0", ylabel="and one more that does")
-    bar = figure.colorbar(image, ax=axes, label=_RETURN, pad=0.02)
-    bar.outline.set_visible(False)
-    worst = min(scores, key=lambda score: score["mean"] if len(score["dropped"]) == 1 else np.inf)
+    bar_beside(figure, image, axes, _RETURN)
+    worst = min(alone.values(), key=lambda score: score["mean"])
     return (
         f"Mean return of {scores[0]['model']} without each input and pair of inputs; the single loss that costs most "
         f"is {worst['label']}: {worst['mean']:.0f}",
         figure,
     )
-
-
-def draw_delay(scores: Scores, plain: float) -> Drawn:
-    """Draw the return against the delay of one input, a line an input, for one model."""
-    figure, axes = new_figure(3.7)
-    for number, name in enumerate(FEATURES):
-        found = [score for score in scores if score["input"] == name]
-        _draw_line(axes, [score["delay"] for score in found], found, number, name)
-    axes.axhline(plain, color=INK, lw=1.2, ls="--", label="no delay")
-    axes.set_xticks(sorted({score["delay"] for score in scores}))
-    axes.set(xlabel="delay of this one input (steps of 0.01 s)", ylabel=_RETURN)
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    axes.set_title(f"{scores[0]['model']} ({_task_name(scores[0])})", fontsize=10)
-    _legend_above(figure, axes, 6)
-    return f"Mean return of {scores[0]['model']} against the delay of one input, for each of the five", figure
-
-
-def draw_noise_kinds(scores: Scores, plain: float) -> Drawn:
-    """Draw the return against the size of five noise inputs, a line a kind of noise, for one model."""
-    figure, axes = new_figure(3.9)
-    kinds = list(dict.fromkeys(score["kind"] for score in scores))
-    for number, kind in enumerate(kinds):
-        found = [score for score in scores if score["kind"] == kind]
-        _draw_line(axes, [score["noise_std"] for score in found], found, number, _KIND_NAMES[kind])
-    axes.axhline(plain, color=INK, lw=1.2, ls="--", label="no noise inputs")
-    sizes = sorted({score["noise_std"] for score in scores})
-    axes.set_xscale("log")
-    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
-    axes.minorticks_off()
-    axes.set(xlabel="standard deviation of the five noise inputs", ylabel=_RETURN)
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    axes.set_title(f"{scores[0]['model']} ({_task_name(scores[0])})", fontsize=10)
-    _legend_above(figure, axes, 3)
-    return f"Mean return of {scores[0]['model']} against the size of five noise inputs, for four kinds of noise", figure

@@ -52,6 +52,17 @@ def sequential() -> Any:
     return import_extra("matplotlib.colors", "viz").LinearSegmentedColormap.from_list("amount", [ZERO, HIGH])
 
 
+def legend_above(figure: Any, axes: Any, n_columns: int = 3) -> None:
+    """Put the legend of the axes above them all, in so many columns."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=min(n_columns, max(1, len(labels))))
+
+
+def bar_beside(figure: Any, image: Any, axes: Any, label: str) -> None:
+    """Put the bar that tells an image's colours beside its axes."""
+    figure.colorbar(image, ax=axes, label=label, pad=0.02).outline.set_visible(False)
+
+
 def as_png(figure: Any) -> bytes:
     """Return a figure as PNG, at one and a half times the size at which it is shown."""
     data = io.BytesIO()

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError, check_int
 from ..files import PathLike, atomic_write
 from ..parameters import check_params
-from ..policies import InvariantPolicy, MLPPolicy, Policy
+from ..policies import Policy
 from ..tasks import Perturbation, cartpole
 
 MAX_NOISE = 50
@@ -31,7 +31,7 @@ _FITS = "a page shows agents of the cart-pole: invariant policies with one actio
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class PageSettings:
     """How the page starts; all of it can be changed there.
 
     Args:
@@ -63,7 +63,7 @@ class Settings:
             raise InputError("a page starts with white noise and sound inputs: leave out noise_kind, dropped and delay")
 
 
-def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None) -> str:
+def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None) -> str:
     """Return the page as HTML that needs no other file and no network.
 
     Args:
@@ -74,7 +74,7 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | 
         InputError: for no models, more than 12, one that is no cart-pole policy, a vector that does not fit its
             policy, or a page that would exceed 200 kB.
     """
-    settings = settings or Settings()
+    settings = settings or PageSettings()
     if not 1 <= len(models) <= MAX_MODELS:
         raise InputError(f"a page shows 1 to {MAX_MODELS} models, got {len(models)}")
     data = {
@@ -104,7 +104,7 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: Settings | 
     return text
 
 
-def write_page(path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: Settings | None = None) -> None:
+def write_page(path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None) -> None:
     """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
     text = make_page(models, settings)
     with atomic_write(path) as file:
@@ -118,22 +118,19 @@ _CONSTANTS = (
 
 def _describe(name: str, policy: Policy, params: object) -> dict[str, Any]:
     """Return what the page needs of a model, or raise InputError for one that is no cart-pole policy."""
-    if isinstance(policy, InvariantPolicy) and policy.n_actions == 1:
-        sizes = {"n_embeddings": policy.n_embeddings, "hidden_size": policy.hidden_size, "gain": policy.gain}
-        kind = policy.kind
-    elif isinstance(policy, MLPPolicy) and policy.n_actions == 1 and policy.n_features >= len(cartpole.FEATURES):
-        sizes = {"n_features": policy.n_features}
-        kind = policy.kind if policy.hidden_sizes else "linear"
-    else:
+    # What the page's script computes, and the sizes that it needs to know.
+    names = {"invariant": ("n_embeddings", "hidden_size", "gain"), "mlp": ("n_features",)}.get(policy.kind)
+    too_few = policy.n_features is not None and policy.n_features < len(cartpole.FEATURES)
+    if names is None or policy.n_actions != 1 or too_few:
         takes = f"{policy.n_features} inputs and " if policy.n_features else ""
         actions = "one action" if policy.n_actions == 1 else f"{policy.n_actions} actions"
         raise InputError(f"{name} is a policy of kind {policy.kind!r} with {takes}{actions}, but {_FITS}")
     weights = policy.prepare(check_params(params, policy.n_params)[None])
     return {
         "name": name,
-        "kind": kind,
+        "kind": policy.label,
         "n_params": policy.n_params,
-        **sizes,
+        **{size: policy.config[size] for size in names},
         "weights": [_encode(array[0, 0]) for array in weights],
     }
 

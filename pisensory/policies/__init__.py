@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import InputError
-from .base import Agent, Policy, PolicyRun
+from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
 from .mlp import MLPPolicy
 
-__all__ = ["POLICIES", "Agent", "InvariantPolicy", "MLPPolicy", "Policy", "PolicyRun", "policy_from_config"]
+P = TypeVar("P", bound=Policy)
+
+__all__ = [
+    "POLICIES", "Agent", "InvariantPolicy", "MLPPolicy", "Policy", "PolicyRun", "Unrolled", "policy_from_config",
+    "register",
+]  # fmt: skip
 
 POLICIES: dict[str, type[Policy]] = {policy.kind: policy for policy in (InvariantPolicy, MLPPolicy)}
+
+
+def register(policy: type[P]) -> type[P]:
+    """Add a class of policies by its `kind`, so that files and the command line know it; return it.
+
+    May be used as a decorator. A class that is defined again, as in a notebook, takes the place of the first.
+
+    Raises InputError for a kind that is another policy's.
+    """
+    known = POLICIES.get(policy.kind, policy)
+    if (known.__module__, known.__qualname__) != (policy.__module__, policy.__qualname__):
+        raise InputError(f"the kind {policy.kind!r} is {known.__qualname__}'s: give {policy.__qualname__} another")
+    POLICIES[policy.kind] = policy
+    return policy
 
 
 def policy_from_config(config: Any) -> Policy:

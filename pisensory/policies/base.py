@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import InputError, check_int, check_positive
 from ..parameters import Layout, check_params, check_population, make_layout
 
+# Far beyond where every unit is saturated, and near enough that products of two do not overflow.
 _LARGEST = 1e100
+# The most parameters of a network: a gigabyte a candidate, in float64.
+_MOST_PARAMS = 2**27
 
 Weights = list  # of arrays, each with a leading candidate axis
+State = tuple  # of arrays, each (feature, channel, episode)
 
 
 class PolicyRun(ABC):
@@ -23,7 +27,7 @@ class PolicyRun(ABC):
     Write into `observations`, call `step`, read `actions`.
     """
 
-    observations: np.ndarray  # (candidate, feature, episode), float32, to be written
+    observations: np.ndarray  # (candidate, feature, channel, episode), float32, to be written
     actions: np.ndarray  # (candidate, action, episode), float32, in [-1, 1]
 
     @abstractmethod
@@ -34,6 +38,75 @@ class PolicyRun(ABC):
     def keep(self, rows: np.ndarray) -> PolicyRun:
         """Return the run of only these candidates (indices or a mask), in the state they are in."""
 
+    def inside(self) -> dict[str, np.ndarray]:
+        """Return what there is to see in the network after a step: name -> (candidate, ..., episode).
+
+        The arrays may be the network's own, which the next step overwrites.
+        """
+        return {}
+
+
+class Unrolled(ABC):
+    """A policy's run through a batch of sequences, and the way back.
+
+    Attributes:
+        policy: the network.
+        actions: (step, action, episode).
+        hidden: the state h after each step (step, feature, hidden, episode); None for a policy without state.
+        state: what sequences that are cut go on from (truncated back-propagation), arrays (feature, channel,
+            episode); None for a policy without state.
+    """
+
+    policy: Policy
+    actions: np.ndarray
+
+    @property
+    def hidden(self) -> np.ndarray | None:
+        """The state h after each step (step, feature, hidden, episode), or None."""
+        return None
+
+    @property
+    def state(self) -> State | None:
+        """The state after the last step, to go on from, or None."""
+        return None
+
+    def gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None = None) -> np.ndarray:
+        """Return the gradient (parameter,) of a loss whose derivatives by the actions and states are given.
+
+        Args:
+            d_actions: d loss / d action (step, action, episode).
+            d_hidden: d loss / d h (step, feature, hidden, episode), of a loss that looks at the states as well;
+                what goes through the actions is not part of it. Zero if None.
+
+        Raises:
+            InputError: if they are not of the shapes of the actions and states.
+        """
+        dtype = self.actions.dtype
+        if np.shape(d_actions) != self.actions.shape:
+            raise InputError(f"d_actions must have the shape {self.actions.shape}, got {np.shape(d_actions)}")
+        if d_hidden is not None:
+            if self.hidden is None:
+                raise InputError(f"d_hidden must be None for a policy without state, got {np.shape(d_hidden)}")
+            if np.shape(d_hidden) != self.hidden.shape:
+                raise InputError(f"d_hidden must have the shape {self.hidden.shape}, got {np.shape(d_hidden)}")
+            d_hidden = np.asarray(d_hidden, dtype)
+        named = self._gradient(np.asarray(d_actions, dtype), d_hidden)
+        return np.concatenate([named[name].ravel() for name in self.policy.layout]).astype(np.float64)
+
+    @abstractmethod
+    def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the gradient by the name of each array of the network."""
+
+
+def all_steps(by_step: np.ndarray) -> np.ndarray:
+    """Return (step, channel, episode) with all steps side by side: (channel, step * episode)."""
+    return by_step.swapaxes(0, 1).reshape(by_step.shape[1], -1)
+
+
+def per_step(side_by_side: np.ndarray, n_steps: int) -> np.ndarray:
+    """Return (channel, step * episode) as (step, channel, episode), contiguous."""
+    return np.ascontiguousarray(side_by_side.reshape(len(side_by_side), n_steps, -1).swapaxes(0, 1))
+
 
 class Policy(ABC):
     """A network's description, a frozen dataclass of its sizes; the parameters are always passed in.
@@ -41,6 +114,7 @@ class Policy(ABC):
     Attributes:
         kind: the name used in files and on the command line.
         n_features: the number of inputs, or None for any number.
+        n_channels: the channels of each input.
         n_actions: the number of outputs, each in [-1, 1].
         n_params: the length of the flat parameter vector.
         layout: name -> (slice of the vector, shape).
@@ -48,7 +122,25 @@ class Policy(ABC):
 
     kind: ClassVar[str]
     n_features: ClassVar[int | None] = None
+    n_channels: ClassVar[int] = 1
     n_actions: int
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are too large together; a policy that checks its own calls this when it has."""
+        if self.n_params > _MOST_PARAMS:
+            raise InputError(
+                f"{self} would have {self.n_params} parameters, more than {_MOST_PARAMS}: choose smaller sizes"
+            )
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.kind
+
+    @property
+    def state_size(self) -> int:
+        """The channels of the state that the network keeps for each input; 0 if it keeps none."""
+        return 0
 
     @property
     @abstractmethod
@@ -63,7 +155,7 @@ class Policy(ABC):
     @property
     def n_params(self) -> int:
         """The length of the flat parameter vector."""
-        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
     @property
     def config(self) -> dict[str, Any]:
@@ -75,7 +167,6 @@ class Policy(ABC):
 
         Raises InputError for a wrong shape or for values that are not finite.
         """
-        # Far beyond where every unit is saturated, and near enough that products of two do not overflow.
         return self._prepare(np.clip(check_population(population, self.n_params), -_LARGEST, _LARGEST))
 
     def start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
@@ -85,6 +176,63 @@ class Policy(ABC):
     def agent(self, params: object) -> Agent:
         """Return an agent that acts on the flat vector `params` (parameter,)."""
         return Agent(self, params)
+
+    def initial(self, generator: np.random.Generator) -> np.ndarray:
+        """Return a first vector (parameter,): each array uniform within 1 / sqrt(its inputs), biases at zero."""
+        parts = [
+            generator.uniform(-1, 1, shape) / np.sqrt(math.prod(shape[1:])) if len(shape) > 1 else np.zeros(shape)
+            for shape in self.shapes.values()
+        ]
+        return np.concatenate([part.ravel() for part in parts])
+
+    def soften(self, params: object, gain: float) -> np.ndarray:
+        """Return a vector (parameter,) whose last layer is `gain` times that of `params`.
+
+        Raises InputError for a wrong vector, or a gain that is not finite and positive.
+        """
+        softened, gain = check_params(params, self.n_params), check_positive("gain", gain)
+        for place, _ in list(self.layout.values())[-2:]:  # weights and biases
+            softened[place] *= gain
+        return softened
+
+    def unroll(
+        self,
+        params: object,
+        observations: object,
+        previous_actions: object = None,
+        state: State | None = None,
+        dtype: type = np.float32,
+    ) -> Unrolled:
+        """Run sequences through the network, keeping what `Unrolled.gradient` needs.
+
+        The previous actions are inputs here, as in cloning, where the teacher's are known: no gradient flows
+        through them.
+
+        Args:
+            params: the flat vector (parameter,).
+            observations: (step, feature, channel, episode).
+            previous_actions: what the network is told of the action before each step (step, action, episode);
+                zeros if None. A policy without memory ignores them.
+            state: what to begin with, as `Unrolled.state`; that of a new episode if None.
+            dtype: float32, or float64 to check gradients in.
+
+        Raises:
+            InputError: for shapes that do not fit the policy or each other, values that are not finite, or a
+                policy that cannot be trained by gradient.
+        """
+        vector = np.clip(check_params(params, self.n_params), -_LARGEST, _LARGEST)
+        values = _check_array("observations", observations, 4, dtype)
+        n_steps, n_features, n_channels, n_episodes = values.shape
+        self.check_n_features(n_features)
+        if n_channels != self.n_channels:
+            raise InputError(f"observations must have {self.n_channels} channels, got the shape {values.shape}")
+        shape = (n_steps, self.n_actions, n_episodes)
+        previous: np.ndarray = np.zeros(shape, dtype)
+        if previous_actions is not None:
+            previous = _check_array("previous_actions", previous_actions, 3, dtype)
+        if previous.shape != shape:
+            raise InputError(f"previous_actions must have the shape {shape}, got {previous.shape}")
+        return self._unroll(vector, values, previous, state)
 
     def check_n_features(self, n_features: int) -> int:
         """Return `n_features`, or raise InputError if this policy cannot take so many inputs."""
@@ -101,6 +249,20 @@ class Policy(ABC):
 
     @abstractmethod
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun: ...
+
+    def _unroll(
+        self, params: np.ndarray, observations: np.ndarray, previous_actions: np.ndarray, state: State | None
+    ) -> Unrolled:
+        raise InputError(f"a policy of kind {self.kind!r} cannot be trained by gradient: evolve it")
+
+
+def _check_array(name: str, values: object, ndim: int, dtype: type) -> np.ndarray:
+    array: np.ndarray = np.asarray(values, dtype=dtype)
+    if array.ndim != ndim or 0 in array.shape:
+        raise InputError(f"{name} must be a non-empty array of {ndim} axes, got the shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds values that are NaN or infinite")
+    return array
 
 
 class Agent:
@@ -126,64 +288,77 @@ class Agent:
         self._run = None
 
     def act(self, observation: Any) -> np.ndarray:
-        """Return the action (action,), float32 in [-1, 1], for one observation (feature,).
+        """Return the action (action,), float32 in [-1, 1], for one observation.
 
         Numbers outside the range of float32 are cut to it.
 
+        Args:
+            observation: (feature,), or (feature, channel) for a policy that reads several channels.
+
         Raises:
-            InputError: if the observation is empty, not flat, not finite, not numeric, or its length is not
-                the one this episode began with.
+            InputError: if the observation is empty, of another shape, not finite, not numeric, or its number of
+                features is not the one this episode began with.
         """
         values = self._check(observation)
         run = self._run
         if run is None:
-            run = self._run = self.policy.start(self._weights, values.size, 1)
-        run.observations[0, :, 0] = values
+            run = self._run = self.policy.start(self._weights, len(values), 1)
+        run.observations[0, :, :, 0] = values
         with np.errstate(over="ignore"):  # an infinite score saturates tanh, as it should
             run.step()
         return run.actions[0, :, 0].copy()
 
+    def inside(self) -> dict[str, np.ndarray]:
+        """Return what there is to see in the network after the last step, such as its "latent" code: name -> array.
+
+        Raises InputError before the first step of an episode.
+        """
+        if self._run is None:
+            raise InputError("there is nothing to see inside before the first act() of an episode")
+        return {name: array[0, ..., 0].copy() for name, array in self._run.inside().items()}
+
     @property
     def latent(self) -> np.ndarray:
         """The latent code m (embedding,) of the last step; invariant policies only."""
-        return self._last("latent")[0, :, 0].copy()
+        return self._inside("latent")
 
     @property
     def attention(self) -> np.ndarray:
         """The attention W (embedding, feature) of the last step; invariant policies only."""
-        return self._last("attention")[0, :, :, 0].T.copy()
+        return self._inside("attention").T
 
-    def _last(self, name: str) -> np.ndarray:
-        if self._run is None:
-            raise InputError(f"there is no {name} before the first act() of an episode")
-        if not hasattr(self._run, name):
+    def _inside(self, name: str) -> np.ndarray:
+        inside = self.inside()
+        if name not in inside:
             raise AttributeError(f"a policy of kind {self.policy.kind!r} has no {name}")
-        return getattr(self._run, name)
+        return inside[name]
 
     def _check(self, observation: Any) -> np.ndarray:
-        run = self._run
+        """Return an observation as (feature, channel), float32."""
+        run, n_channels = self._run, self.policy.n_channels
         if type(observation) is np.ndarray and observation.dtype == np.float32:
             values = observation
         else:
             values = _to_float32(observation)
-        if values.ndim != 1 or values.size == 0:
-            raise InputError(f"the observation must be a flat, non-empty vector (feature,), got shape {values.shape}")
-        if run is not None and values.size != run.observations.shape[1]:
+        if values.size == 0 or (values.ndim != 1 if n_channels == 1 else values.shape[1:] != (n_channels,)):
+            form = "flat, non-empty vector (feature,)"
+            if n_channels != 1:
+                form = f"non-empty array (feature, channel) of {n_channels} channels"
+            raise InputError(f"the observation must be a {form}, got shape {values.shape}")
+        if run is not None and len(values) != run.observations.shape[1]:
             raise InputError(
-                f"the observation has {values.size} inputs but this episode began with "
+                f"the observation has {len(values)} inputs but this episode began with "
                 f"{run.observations.shape[1]}: call reset() to begin an episode with another number"
             )
         if not np.isfinite(values).all():
             raise InputError("the observation holds values that are NaN or infinite")
-        return values
+        return values.reshape(-1, n_channels)
 
 
 def _to_float32(observation: Any) -> np.ndarray:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy before 1.24 only warns of ragged lists
-            array = np.asarray(observation)
-    except (ValueError, Warning):
+        array = np.asarray(observation)
+    except (ValueError, Warning):  # ragged lists; NumPy before 1.24 warns of them and makes an array of objects
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
         raise InputError(f"the observation must be real numbers, got {observation!r}")

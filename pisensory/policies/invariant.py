@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import layers
-from ..errors import check_int, check_positive, check_sizes
+from ..errors import InputError, check_int, check_positive, check_sizes
 from ..parameters import dense_shapes, unflatten
-from .base import Policy, PolicyRun, Weights
+from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class InvariantPolicy(Policy):
         gain: a factor on the weighted sum of the inputs; the paper halves it for twice the inputs.
 
     Raises:
-        InputError: for a size below one or a gain that is not finite and positive.
+        InputError: for a size below one, sizes that are too large together, or a gain that is not finite and positive.
     """
 
     n_actions: int = 1
@@ -57,6 +58,12 @@ class InvariantPolicy(Policy):
             object.__setattr__(self, name, check_int(name, getattr(self, name), 1))
         object.__setattr__(self, "head_sizes", check_sizes("head_sizes", self.head_sizes))
         object.__setattr__(self, "gain", check_positive("gain", self.gain))
+        super().__post_init__()
+
+    @property
+    def state_size(self) -> int:
+        """The size of the LSTM's hidden state."""
+        return self.hidden_size
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -74,22 +81,31 @@ class InvariantPolicy(Policy):
                 shapes[f"b_{name}"] = (self.proj_dim,)
         return {**shapes, **dense_shapes("head", (self.n_embeddings, *self.head_sizes, self.n_actions))}
 
-    def _prepare(self, population: np.ndarray) -> Weights:
+    def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         named = unflatten(population, self.layout)
         lstm = layers.fold_lstm(named["w_input"], named["w_hidden"], named["b_input"], named["b_hidden"])
-        attention = layers.fold_attention(
-            layers.positional_table(self.n_embeddings, self.hidden_size),
-            named["w_query"],
-            named.get("b_query"),
-            named["w_key"],
-            named.get("b_key"),
-            math.sqrt(self.proj_dim) if self.scale else 1.0,
-        )
+        attention = layers.fold_attention(*self._attention_parts(named))
         head = layers.fold_dense(named, "head")
-        return [layers.as_weights(array) for array in (lstm, attention, *head)]
+        return [layers.as_weights(array, dtype) for array in (lstm, attention, *head)]
+
+    def _attention_parts(self, named: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        """Return what `fold_attention` and `unfold_attention` are told of a network."""
+        table = layers.positional_table(self.n_embeddings, self.hidden_size)
+        arrays = (named.get(name) for name in ("w_query", "b_query", "w_key", "b_key"))
+        return (table, *arrays, math.sqrt(self.proj_dim) if self.scale else 1.0)
 
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return InvariantRun(self, weights, n_features, n_episodes)
+
+    def _unroll(
+        self, params: np.ndarray, observations: np.ndarray, previous_actions: np.ndarray, state: State | None
+    ) -> Unrolled:
+        shape = (observations.shape[1], self.hidden_size, observations.shape[3])
+        if state is None:
+            state = (np.zeros(shape),) * 2
+        if [np.shape(part) for part in state] != [shape] * 2:
+            raise InputError(f"state must be h and c, each of the shape {shape}, as Unrolled.state has them")
+        return InvariantSequence(self, params, observations, previous_actions, state)
 
 
 class InvariantRun(PolicyRun):
@@ -109,20 +125,20 @@ class InvariantRun(PolicyRun):
         n_candidates, n_actions, size = len(self._lstm), policy.n_actions, policy.hidden_size
 
         def block(n_channels: int) -> layers.Block:
-            return layers.make_block(n_candidates, n_features, n_channels, n_episodes)
+            return layers.make_block(n_candidates, n_features, n_channels, n_episodes, self._lstm.dtype.type)
 
         # Channels of the LSTM's input: observation, previous action, constant one, doubled hidden state.
         self._inputs = block(1 + n_actions + 1 + size)
         self._inputs.planes[1 + n_actions] = 1
         self._keys = self._inputs.part(1 + n_actions)
         self._doubled_hidden = self._inputs.part(2 + n_actions)
-        self._gates = layers.make_gates(n_candidates, n_features, size, n_episodes)
+        self._gates = layers.as_gates(block(4 * size))
         self._cell = block(size)
         self._attention = block(policy.n_embeddings)
-        self._scratch = layers.make_sum_scratch(self._attention)
+        self._scratch = layers.make_sum_scratch(self._attention, n_features)
         self._dense = layers.make_dense(head, n_episodes)
 
-        self.observations = self._inputs.matrices[:, :, 0]
+        self.observations = self._inputs.matrices[:, :, :1]
         self._values = self._inputs.planes[0].reshape(n_features, -1)
         self._previous_action = self._inputs.matrices[:, :, 1 : 1 + n_actions]
         self._sums = self._dense.inputs[0].planes[:-1]
@@ -137,9 +153,14 @@ class InvariantRun(PolicyRun):
         """The hidden state h (candidate, feature, hidden, episode)."""
         return 0.5 * self._doubled_hidden.matrices
 
+    def inside(self) -> dict[str, np.ndarray]:
+        """Return latent code, attention, hidden and cell state, (candidate, ..., episode), of the last step."""
+        return {"latent": self.latent, "attention": self.attention, "hidden": self.hidden, "cell": self.cell}
+
     def step(self) -> None:
         """Compute `actions` from `observations` and advance the LSTMs."""
-        layers.lstm_step(self._lstm, self._inputs, self._gates, self._cell.planes, self._doubled_hidden.planes)
+        cell = self._cell.planes
+        layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
         layers.attention_step(self._attend, self._keys, self._attention)
         layers.exact_weighted_sum(self._attention, self._values, self.policy.gain, self._scratch, self._sums)
         np.tanh(self._sums, out=self._sums)
@@ -153,3 +174,136 @@ class InvariantRun(PolicyRun):
         kept._inputs.matrices[...] = self._inputs.matrices[rows]
         kept.cell[...] = self.cell[rows]
         return kept
+
+
+class InvariantSequence(Unrolled):
+    """An invariant policy's run through a batch of sequences: the steps of `InvariantRun`, all of them kept.
+
+    The features stand side by side in wide blocks. Everything of one step, some hundred kilobytes, stays in a core's
+    cache; the head takes all steps at once.
+    """
+
+    policy: InvariantPolicy
+
+    def __init__(
+        self,
+        policy: InvariantPolicy,
+        params: np.ndarray,
+        observations: np.ndarray,
+        previous_actions: np.ndarray,
+        state: State,
+    ) -> None:
+        self.policy, self._params = policy, params
+        n_steps, n_features, _, n_episodes = observations.shape
+        n_actions, size, dtype = policy.n_actions, policy.hidden_size, observations.dtype.type
+        self._lstm, self._attend, *head = policy._prepare(params[None], dtype)
+
+        def planes(n_blocks: int, n_channels: int) -> np.ndarray:
+            return np.empty((n_blocks, n_channels, n_features * n_episodes), dtype)
+
+        self._n_features = n_features
+        # As in InvariantRun; the hidden state of a step is an input of the next.
+        self._inputs = planes(n_steps + 1, 1 + n_actions + 1 + size)
+        self._doubled_hidden = self._inputs[:, 2 + n_actions :]
+        self._gates = planes(n_steps, 4 * size)
+        self._squashed = planes(n_steps, size)
+        self._cell = planes(n_steps + 1, size)
+        self._attention = planes(n_steps, policy.n_embeddings)
+        self._dense = layers.make_dense(head, n_steps * n_episodes)
+
+        inputs = self._by_feature(self._inputs)
+        inputs[:-1, :, :1] = observations
+        inputs[:-1, :, 1 : 1 + n_actions] = previous_actions[:, None]
+        inputs[:, :, 1 + n_actions] = 1
+        hidden, self._by_feature(self._cell)[0] = state
+        inputs[0, :, 2 + n_actions :] = 2 * hidden
+        self._latent = self._dense.inputs[0].planes[:-1].reshape(policy.n_embeddings, n_steps, n_episodes)
+        scratch = layers.make_sum_scratch(layers.wide_block(self._attention[0]), n_features)
+        for step in range(n_steps):
+            self._forward(step, scratch)
+        layers.dense_layers(self._dense)
+        self.actions = per_step(self._dense.outputs[-1].planes, n_steps)
+
+    def _by_feature(self, planes: np.ndarray) -> np.ndarray:
+        """Return planes (step, channel, feature * episode) as (step, feature, channel, episode), the same memory."""
+        return planes.reshape(*planes.shape[:2], self._n_features, -1).swapaxes(1, 2)
+
+    @cached_property
+    def hidden(self) -> np.ndarray:
+        """The LSTMs' h after each step (step, feature, hidden, episode)."""
+        return self._by_feature(0.5 * self._doubled_hidden[1:])
+
+    @property
+    def state(self) -> State:
+        """The LSTMs' h and c after the last step, each (feature, hidden, episode)."""
+        return 0.5 * self._by_feature(self._doubled_hidden[-1:])[0], self._by_feature(self._cell[-1:])[0].copy()
+
+    def _gates_at(self, step: int) -> layers.Gates:
+        return layers.as_gates(layers.wide_block(self._gates[step]), self._squashed[step])
+
+    def _keys_at(self, step: int) -> layers.Block:
+        return layers.wide_block(self._inputs[step + 1, 1 + self.policy.n_actions :])
+
+    def _values_at(self, step: int) -> np.ndarray:
+        return self._inputs[step, 0].reshape(self._n_features, -1)
+
+    def _forward(self, step: int, scratch: layers.SumScratch) -> None:
+        inputs, attention = layers.wide_block(self._inputs[step]), layers.wide_block(self._attention[step])
+        cell, new_cell = self._cell[step : step + 2]
+        layers.lstm_step(self._lstm, inputs, self._gates_at(step), cell, new_cell, self._doubled_hidden[step + 1])
+        layers.attention_step(self._attend, self._keys_at(step), attention)
+        sums = self._latent[:, step]
+        layers.exact_weighted_sum(attention, self._values_at(step), self.policy.gain, scratch, sums)
+        np.tanh(sums, out=sums)
+
+    def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
+        policy = self.policy
+        d_latent, d_head = layers.dense_layers_back(self._dense, all_steps(d_actions)[None, None])
+        d_sums = policy.gain * d_latent.reshape(self._latent.shape) * (1 - self._latent**2)
+        d_lstm, d_attend = self._backward(d_sums, d_hidden)
+        named = unflatten(self._params[None], policy.layout)
+        return {
+            **layers.unfold_lstm(d_lstm),
+            **layers.unfold_attention(d_attend, *policy._attention_parts(named)),
+            **layers.unfold_dense(d_head, "head"),
+        }
+
+    def _backward(self, d_sums: np.ndarray, d_hidden: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Go back through time; return the gradients by the folded weights of LSTM and attention.
+
+        Args:
+            d_sums: the gradient by the sums over features (embedding, step, episode).
+            d_hidden: that by h (step, feature, hidden, episode), as far as it does not go through the sums.
+        """
+        d_lstm, d_attend = np.zeros_like(self._lstm), np.zeros_like(self._attend)
+        d_cell = np.zeros_like(self._cell[0])
+        d_gates, slopes = (
+            layers.as_gates(layers.wide_block(np.empty_like(self._gates[0])), np.empty_like(d_cell)) for _ in range(2)
+        )
+        d_scores = layers.wide_block(np.empty_like(self._attention[0]))
+        from_hidden, from_keys = self._lstm[..., -len(d_cell) :], self._attend[..., 1:]
+        d_before = np.zeros_like(d_cell)  # the gradient by 2 h, of the step after
+        for step in reversed(range(len(self._gates))):
+            attention = layers.wide_block(self._attention[step])
+            layers.attention_step_back(attention, self._values_at(step), d_sums[:, step], d_scores)
+            d_attend += d_scores.matrices @ _transposed(self._keys_at(step).matrices)
+            d_doubled = (_transposed(from_keys) @ d_scores.matrices)[0, 0]
+            d_doubled += d_before
+            if d_hidden is not None:
+                d_doubled += 0.5 * d_hidden[step].swapaxes(0, 1).reshape(d_doubled.shape)
+            layers.lstm_step_back(
+                self._gates_at(step),
+                self._cell[step],
+                self._doubled_hidden[step + 1],
+                d_doubled,
+                d_cell,
+                d_gates,
+                slopes,
+            )
+            d_lstm += d_gates.block.matrices @ _transposed(layers.wide_block(self._inputs[step]).matrices)
+            d_before = (_transposed(from_hidden) @ d_gates.block.matrices)[0, 0]
+        return d_lstm, d_attend
+
+
+def _transposed(matrices: np.ndarray) -> np.ndarray:
+    return np.swapaxes(matrices, -1, -2)

@@ -10,7 +10,7 @@ import numpy as np
 from .. import layers
 from ..errors import check_int, check_sizes
 from ..parameters import dense_shapes, unflatten
-from .base import Policy, PolicyRun, Weights
+from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
 # Inputs are kept within +-2**60, as weights are: no sum of products can overflow to inf - inf = NaN.
 _LARGEST = np.float32(2.0**60)
@@ -26,7 +26,7 @@ class MLPPolicy(Policy):
         hidden_sizes: sizes of the hidden layers; () is the linear policy a_t = tanh(W o_t + b).
 
     Raises:
-        InputError: for a size below one.
+        InputError: for a size below one, or sizes that are too large together.
     """
 
     n_features: int = 5  # type: ignore[misc]
@@ -39,18 +39,29 @@ class MLPPolicy(Policy):
         object.__setattr__(self, "n_features", check_int("n_features", self.n_features, 1))
         object.__setattr__(self, "n_actions", check_int("n_actions", self.n_actions, 1))
         object.__setattr__(self, "hidden_sizes", check_sizes("hidden_sizes", self.hidden_sizes))
+        super().__post_init__()
+
+    @property
+    def label(self) -> str:
+        """What people call it: "linear" if it has no hidden layers."""
+        return "mlp" if self.hidden_sizes else "linear"
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The named arrays and their shapes, in the order of the published weights."""
         return dense_shapes("layer", (self.n_features, *self.hidden_sizes, self.n_actions))
 
-    def _prepare(self, population: np.ndarray) -> Weights:
+    def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         folded = layers.fold_dense(unflatten(population, self.layout), "layer")
-        return [layers.as_weights(array) for array in folded]
+        return [layers.as_weights(array, dtype) for array in folded]
 
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return MLPRun(self, weights, n_episodes)
+
+    def _unroll(
+        self, params: np.ndarray, observations: np.ndarray, previous_actions: np.ndarray, state: State | None
+    ) -> Unrolled:
+        return MLPSequence(self, self._prepare(params[None], observations.dtype.type), observations)
 
 
 class MLPRun(PolicyRun):
@@ -61,7 +72,7 @@ class MLPRun(PolicyRun):
         self.weights = weights
         self._n_episodes = n_episodes
         self._dense = layers.make_dense(weights, n_episodes)
-        self.observations = self._dense.inputs[0].matrices[:, 0, :-1]
+        self.observations = self._dense.inputs[0].matrices[:, 0, :-1, None]
         self._values = self._dense.inputs[0].planes[:-1]
         self.actions = self._dense.outputs[-1].matrices[:, 0]
 
@@ -73,3 +84,21 @@ class MLPRun(PolicyRun):
     def keep(self, rows: np.ndarray) -> MLPRun:
         """Return the run of only these candidates."""
         return MLPRun(self.policy, [array[rows] for array in self.weights], self._n_episodes)
+
+
+class MLPSequence(Unrolled):
+    """A multilayer perceptron's run through a batch of sequences: all steps at once, as there is no state."""
+
+    def __init__(self, policy: MLPPolicy, weights: Weights, observations: np.ndarray) -> None:
+        self.policy = policy
+        n_steps, _, _, n_episodes = observations.shape
+        run = MLPRun(policy, weights, n_steps * n_episodes)
+        by_feature = observations[:, :, 0].swapaxes(0, 1)  # (feature, step, episode)
+        run.observations[0, :, 0] = by_feature.reshape(policy.n_features, -1)
+        run.step()
+        self._dense = run._dense
+        self.actions = per_step(run.actions[0], n_steps)
+
+    def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
+        _, d_weights = layers.dense_layers_back(self._dense, all_steps(d_actions)[None, None])
+        return layers.unfold_dense(d_weights, "layer")

@@ -21,12 +21,11 @@ from ..rollout import check_fit
 from ..tasks.base import check_seed
 from ..train.progress import Progress
 from .html import make_html
-from .inside import study_inside
-from .scores import FEW_EPISODES, Scorer, Subject, plan_scores
+from .inside import can_look_inside, study_inside
+from .scores import Scorer, Subject
+from .studies import STUDIES, plan
 
 FORMAT, VERSION = "pisensory-report", 1
-CARTPOLE_STUDIES = ("shuffling", "noise-features", "noise-inputs", "dropped", "delay", "noise-kinds")
-EPISODES = 1000
 
 
 def write_report(
@@ -105,16 +104,20 @@ def _run(
     subjects: Sequence[Subject], n_episodes: int | None, seed: int, n_jobs: int, executor: ExecutorLike, progress: bool
 ) -> dict[str, Any]:
     """Return the scores by study, what is shown of the inside, and notes on what was left out."""
-    cells = [cell for subject in subjects for cell in plan_scores(subject, _episodes(subject, n_episodes))]
-    insiders = [subject for subject in subjects if subject.is_cartpole and subject.is_invariant]
+    cells = [
+        (subject, cell)
+        for subject in subjects
+        for cell in plan(subject.policy, subject.task, _episodes(subject, n_episodes))
+    ]
+    insiders = [subject for subject in subjects if can_look_inside(subject)]
     scores: dict[str, list[dict[str, Any]]] = {}
     bar = Progress(len(cells) + len(insiders), "score", shown=progress)
     try:
         with open_executor(executor, n_jobs) as opened:
             scorer = Scorer(seed, opened)
-            for cell in cells:
-                scores.setdefault(cell.study, []).append(scorer.score(cell))
-                bar.update(study=cell.study, model=cell.subject.name)
+            for subject, cell in cells:
+                scores.setdefault(cell.study.key, []).append(scorer.score(subject, cell))
+                bar.update(study=cell.study.key, model=subject.name)
         inside = []
         for subject in insiders:
             inside.append(study_inside(subject, _episodes(subject, n_episodes), seed))
@@ -122,10 +125,9 @@ def _run(
     finally:
         bar.close()
     notes = [
-        f"{subject.name} is a policy for a task of kind {subject.task.kind!r}: the studies of the cart-pole alone "
-        "were left out."
+        f"{subject.name} is a policy for the task {subject.task.label}: the studies of other tasks were left out."
         for subject in subjects
-        if not subject.is_cartpole
+        if all(study.kind != subject.task.kind for study in STUDIES)
     ]
     return {"scores": scores, "inside": inside, "notes": notes}
 
@@ -135,11 +137,11 @@ def _episodes(subject: Subject, n_episodes: int | None) -> int:
 
 
 def _describe(subject: Subject, n_episodes: int | None) -> dict[str, Any]:
+    policy, task = subject.policy, subject.task
     return {
-        "name": subject.name, "policy": subject.policy.config, "n_params": subject.policy.n_params,
-        "task": subject.task.config, "episodes": _episodes(subject, n_episodes),
-        "few_episodes": min(FEW_EPISODES, _episodes(subject, n_episodes)),
-        "invariant": subject.is_invariant, "cartpole": subject.is_cartpole,
+        "name": subject.name, "policy": policy.config, "network": policy.label, "n_params": policy.n_params,
+        "task": task.config, "task_label": task.label, "inputs": list(task.senses.names),
+        "episodes": _episodes(subject, n_episodes),
     }  # fmt: skip
 
 

@@ -1,16 +1,14 @@
-"""What goes on inside an invariant policy during episodes, step by step."""
+"""What a policy sees, does and thinks during episodes, step by step."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
+from collections.abc import Collection
 
 import numpy as np
 
-from ..parameters import check_params
-from ..policies import InvariantPolicy
-from ..policies.invariant import InvariantRun
-from ..rollout import check_fit
+from ..policies import Policy
+from ..rollout import live, single_chunk
 from ..tasks import Task
 from ..tasks.base import Seed
 
@@ -20,62 +18,49 @@ class Recording:
     """Episodes of one policy, step by step.
 
     Attributes:
-        observations: what the policy saw (step, feature, episode).
-        latent: the latent code (step, embedding, episode).
+        observations: what the policy saw (step, feature, channel, episode).
         actions: (step, action, episode).
         rewards: of each step (step, episode); 0 once the episode is over.
         alive: whether the step was part of the episode (step, episode).
-        attention: (step, feature, embedding, episode); None unless asked for.
+        inside: what was asked for of what `PolicyRun.inside` shows: name -> (step, ..., episode).
     """
 
     observations: np.ndarray
-    latent: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray
     alive: np.ndarray
-    attention: np.ndarray | None = None
+    inside: dict[str, np.ndarray]
 
 
 def record(
-    policy: InvariantPolicy,
-    params: np.ndarray,
-    task: Task,
-    n_episodes: int,
-    seed: Seed,
-    attention: bool = False,
+    policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed, inside: Collection[str] = ()
 ) -> Recording:
-    """Live through episodes, all together, and note what the policy saw, thought and did.
+    """Live through the episodes of a rollout, and note what the policy saw, did and thought.
 
     Args:
         policy: the network.
         params: its vector (parameter,).
         task: what to do.
         n_episodes: how many.
-        seed: of the episodes, which are those of a rollout with this seed.
-        attention: whether to note the attention too, which takes most memory.
+        seed: of the rollout.
+        inside: names of what to note of the inside; it takes most memory.
 
     Raises:
         InputError: for a policy that does not fit the task.
     """
-    check_fit(policy, task)
-    width = max(2, n_episodes)  # a single column would be rounded by other kernels than those of a rollout
-    run = task.start(seed, np.minimum(np.arange(width), n_episodes - 1)[None])
-    network = _start(policy, params, task.n_features, width)
-    alive = np.ones((1, width), bool)
-    steps: list[tuple[np.ndarray, ...]] = []
-    with np.errstate(over="ignore", under="ignore"):
-        while len(steps) < task.max_steps and alive.any():
-            run.observe(network.observations)
-            network.step()
-            before = alive.copy()
-            rewards, over = run.step(network.actions, alive)
-            alive &= ~over
-            parts = [network.observations, network.latent, network.actions, np.where(before, rewards, 0.0), before]
-            parts += [network.attention] if attention else []
-            steps.append(tuple(part[0, ..., :n_episodes].copy() for part in parts))
-    return Recording(*(np.stack(parts) for parts in zip(*steps)))
+    steps, rewards = [], []
+    for step in live(single_chunk(policy, params, task, n_episodes, seed)):
+        shown = step.policy.inside() if inside else {}
+        parts = (step.observations, step.actions, step.alive, *(shown[name] for name in inside))
+        steps.append([_by_episode(part, n_episodes) for part in parts])
+        rewards.append(_by_episode(step.rewards, n_episodes))
+    # A reward is told with the step after the one that earned it; the last step is one that nobody takes.
+    observations, actions, alive, *insides = (np.stack(parts) for parts in zip(*steps[:-1]))
+    earned = np.where(alive, np.stack(rewards[1:]), 0.0)
+    return Recording(observations, actions, earned, alive, dict(zip(inside, insides)))
 
 
-def _start(policy: InvariantPolicy, params: np.ndarray, n_features: int, n_episodes: int) -> InvariantRun:
-    weights = policy.prepare(check_params(params, policy.n_params)[None])
-    return cast(InvariantRun, policy.start(weights, n_features, n_episodes))
+def _by_episode(values: np.ndarray, n_episodes: int) -> np.ndarray:
+    """Return a copy (..., episode) of values (row, ..., episode) of one candidate's rows."""
+    rows_last = np.moveaxis(values, 0, -2)
+    return rows_last.reshape(*values.shape[1:-1], -1)[..., :n_episodes].copy()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import InputError
 from .ant import AntTask
-from .base import Task, TaskRun
+from .base import Senses, Task, TaskRun
 from .cartpole import CartPoleSwingUp
+from .environment import scale_action
 from .gym_task import GymTask
 from .gym_wrappers import perturb_env
 from .perturbation import Perturbation
@@ -18,13 +19,31 @@ __all__ = [
     "CartPoleSwingUp",
     "GymTask",
     "Perturbation",
+    "Senses",
     "Task",
     "TaskRun",
     "perturb_env",
+    "register",
+    "scale_action",
     "task_from_config",
+    "task_from_text",
 ]
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, GymTask, AntTask)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (CartPoleSwingUp, AntTask, GymTask)}
+
+TaskClass = TypeVar("TaskClass", bound="type[Task]")
+
+
+def register(task: TaskClass) -> TaskClass:
+    """Add a class of tasks to those that files and the command line know, by its `kind`; a decorator too.
+
+    Worker processes know it if importing the module it stands in registers it.
+
+    Raises InputError if another class has its kind.
+    """
+    if TASKS.setdefault(task.kind, task) is not task:
+        raise InputError(f"kind must be a name of its own, and {task.kind!r} is that of {TASKS[task.kind].__name__}")
+    return task
 
 
 def task_from_config(config: Any) -> Task:
@@ -40,3 +59,24 @@ def task_from_config(config: Any) -> Task:
         return TASKS[config["kind"]](**settings)
     except TypeError as error:
         raise InputError(f"the settings of a task are not those of its kind: {error}") from None
+
+
+def task_from_text(text: str, base: Task | None = None) -> Task:
+    """Return the task that people call `text`: "harder", "ant", "gymnasium:Pendulum-v1".
+
+    Args:
+        text: its name, as on the command line.
+        base: a task whose other settings it gets, if it is of the same name.
+
+    Raises:
+        InputError: for a name that no task has, or an environment that there is not.
+    """
+    for kind in TASKS.values():
+        task = kind.parse(text)
+        if task is not None:
+            return task if base is None else task.like(base)
+    others = [kind for kind in TASKS if kind not in (CartPoleSwingUp.kind, GymTask.kind)]
+    raise InputError(
+        f"a task must be one of harder, v0, v1, {', '.join(others)}, or gym:ID or gymnasium:ID of an environment, "
+        f"got {text!r}"
+    )

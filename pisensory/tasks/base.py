@@ -2,85 +2,61 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_int
+from .episodes import NOISE, SHUFFLE, START, Seed, TaskRun, check_seed, episode_generator, per_episode
+from .perturbation import Perturbation, PerturbedRun
 
-Seed = Union[int, Sequence[int]]
+# All that a task is written with.
+__all__ = [
+    "NOISE", "SHUFFLE", "START", "Perturbation", "PerturbedRun", "Seed", "Senses", "Task", "TaskRun", "check_seed",
+    "episode_generator", "per_episode",
+]  # fmt: skip
 
-# What an episode's random numbers are for. Each purpose has a stream of its own, so that an episode starts
-# alike whether or not its inputs are shuffled.
-START, SHUFFLE, NOISE = range(3)
-
-
-def check_seed(seed: Seed) -> tuple[int, ...]:
-    """Return a seed, one whole number or several, as a tuple; raise InputError if it is anything else."""
-    parts = tuple(seed) if isinstance(seed, (tuple, list)) else (seed,)
-    for part in parts:
-        if isinstance(part, bool) or not isinstance(part, (int, np.integer)) or part < 0:
-            raise InputError(f"seed must be a whole number of at least 0, or a sequence of them, got {seed!r}")
-    return tuple(int(part) for part in parts)
+AnyTask = TypeVar("AnyTask", bound="Task")
 
 
-def episode_generator(seed: Seed, purpose: int, episode: int) -> np.random.Generator:
-    """Return the random generator of one episode for one purpose (START, SHUFFLE or NOISE)."""
-    return np.random.default_rng(np.random.SeedSequence(check_seed(seed), spawn_key=(purpose, episode)))
-
-
-def per_episode(
-    seed: Seed, purpose: int, episodes: np.ndarray, draw: Callable[[np.random.Generator], np.ndarray]
-) -> np.ndarray:
-    """Draw once for each distinct episode and lay the results out as `episodes` is.
+@dataclasses.dataclass(frozen=True)
+class Senses:
+    """What a task shows: features of one or more channels each.
 
     Args:
-        seed: of the rollout.
-        purpose: what the draw is for.
-        episodes: numbers (candidate, episode); candidates that meet the same episode get the same draw.
-        draw: makes one array (...) from a generator.
+        names: of the features.
+        n_channels: numbers that each feature has.
+        grid: the rows and columns in which features lie, where they are patches of a picture.
 
-    Returns:
-        (candidate, episode, ...).
+    Raises:
+        InputError: if there are no features or channels, or another number of features than the grid has places.
     """
-    numbers, positions = np.unique(episodes, return_inverse=True)
-    draws = np.stack([draw(episode_generator(seed, purpose, int(number))) for number in numbers])
-    return draws[positions.reshape(episodes.shape)]
 
+    names: tuple[str, ...]
+    n_channels: int = 1
+    grid: tuple[int, int] | None = None
 
-class TaskRun(ABC):
-    """The episodes of a population under way: call `observe`, then `step`, once a step."""
-
-    @abstractmethod
-    def observe(self, out: np.ndarray) -> None:
-        """Write the current observations into `out` (candidate, feature, episode)."""
-
-    @abstractmethod
-    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Apply `actions` (candidate, action, episode) and move one step on.
-
-        Episodes that are not `alive` (candidate, episode) may be stepped or not; nobody looks.
-
-        Returns:
-            The rewards, and whether each episode is over (candidate, episode).
-        """
-
-    @abstractmethod
-    def keep(self, rows: np.ndarray) -> TaskRun:
-        """Return the run of only these candidates (indices or a mask), as they stand."""
+    def __post_init__(self) -> None:
+        check_int("the number of inputs", len(self.names), 1)
+        check_int("n_channels", self.n_channels, 1)
+        if self.grid is not None and self.grid[0] * self.grid[1] != len(self.names):
+            raise InputError(f"grid must have a place for each of {len(self.names)} inputs, got {self.grid!r}")
 
 
 class Task(ABC):
-    """A task's description: what it observes, how long it lasts, how its episodes start.
+    """A task's description: what it shows, how long it lasts, how its episodes start.
+
+    A task is a frozen dataclass that names its senses and writes `_start`. Among its fields are `max_steps` and
+    `perturbation`, which are checked here.
 
     Attributes:
         kind: the name used in files.
-        n_features: inputs of the policy, perturbations included.
         n_actions: actions, each in [-1, 1].
         max_steps: the length at which an episode ends by itself.
+        perturbation: what is done to the inputs on their way to the policy.
         chunk_episodes: how many episodes are best stepped at once in one process.
         score_episodes: how many make up the scores that commands print at their end.
     """
@@ -88,34 +64,84 @@ class Task(ABC):
     kind: ClassVar[str]
     n_actions: int
     max_steps: int
+    perturbation: Perturbation
     chunk_episodes: ClassVar[int] = 768  # what keeps the cart-pole's buffers within a core's cache
     score_episodes: ClassVar[int] = 1000
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
+        if not isinstance(self.perturbation, Perturbation):
+            raise InputError(f"perturbation must be a Perturbation, got {self.perturbation!r}")
+
+    @classmethod
+    def parse(cls, text: str) -> Task | None:
+        """Return the task that people call `text`; None if it is none of this class."""
+        return cls() if text == cls.kind else None
+
+    def like(self: AnyTask, other: Task) -> AnyTask:
+        """Return this task with the settings of `other`, which its name says nothing of, if that is of the name."""
+        return other if isinstance(other, type(self)) and other.label == self.label else self
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.kind
+
     @property
     @abstractmethod
+    def senses(self) -> Senses:
+        """What the task itself shows, before anything is done to it."""
+
+    @property
     def n_features(self) -> int:
-        """The number of inputs a policy sees."""
+        """The number of inputs a policy sees, copies and noise included.
+
+        Raises InputError if the perturbation is of inputs that there are not.
+        """
+        return self.perturbation.n_features(len(self.senses.names))
 
     @property
-    def source_names(self) -> tuple[str, ...]:
-        """Names of the task's own inputs, before anything is done to them."""
-        return tuple(f"input {number}" for number in range(self.plain.n_features))
+    def n_channels(self) -> int:
+        """The numbers that each input has."""
+        return self.senses.n_channels
 
     @property
-    def plain(self) -> Task:
+    def plain(self: AnyTask) -> AnyTask:
         """The same task with nothing done to its inputs."""
-        return self
+        task = copy.copy(self)
+        object.__setattr__(task, "perturbation", Perturbation())
+        return task
 
     @property
     def for_training(self) -> Task:
         """The same task with the reward that populations are trained on, where that is another."""
         return self
 
+    def with_pictures(self) -> Task:
+        """Return the same task with runs that can be drawn; raise InputError if they cannot."""
+        raise InputError(
+            f"a task of kind {self.kind!r} cannot be drawn: use a cart-pole, or an environment with pictures"
+        )
+
+    def start(self, seed: Seed, episodes: np.ndarray) -> PerturbedRun:
+        """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`.
+
+        Raises InputError for numbers that are not whole or below zero, or a perturbation of inputs there are not.
+        """
+        numbers = np.asarray(episodes)
+        if numbers.ndim != 2 or numbers.size == 0 or numbers.dtype.kind not in "iu" or numbers.min() < 0:
+            raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {episodes!r}")
+        parts, senses = check_seed(seed), self.senses
+        run = self._start(parts, numbers)
+        return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers)
+
     @abstractmethod
-    def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
-        """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""
+    def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> TaskRun:
+        """Begin the task's own episodes."""
 
     @property
     def config(self) -> dict[str, Any]:
         """The task's own settings by name, with its kind: what files keep of it."""
-        return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        fields = [field.name for field in dataclasses.fields(self) if field.init]  # type: ignore[arg-type]
+        settings = {name: getattr(self, name) for name in fields}
+        return {"kind": self.kind, **settings, "perturbation": self.perturbation.config}

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int
-from .base import START, Seed, Task, TaskRun, per_episode
-from .perturbation import Perturbation
+from ..errors import InputError
+from .base import START, Perturbation, Senses, Task, TaskRun, per_episode
 
 GRAVITY = 9.82  # m/s^2
 CART_MASS = 0.5  # kg
@@ -101,35 +100,34 @@ class CartPoleSwingUp(Task):
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
             raise InputError(f"version must be one of {', '.join(VERSIONS)}, got {self.version!r}")
-        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
-        if not isinstance(self.perturbation, Perturbation):
-            raise InputError(f"perturbation must be a Perturbation, got {self.perturbation!r}")
+        super().__post_init__()
+
+    @classmethod
+    def parse(cls, text: str) -> CartPoleSwingUp | None:
+        """Return the task of a version's name."""
+        return cls(text) if text in VERSIONS else None
+
+    def like(self, other: Task) -> CartPoleSwingUp:
+        """Return this version with the settings of `other`, if that is a cart-pole."""
+        return dataclasses.replace(other, version=self.version) if isinstance(other, CartPoleSwingUp) else self
 
     @property
-    def n_features(self) -> int:
-        """The number of inputs a policy sees: five, copies and noise included."""
-        return self.perturbation.n_features(len(FEATURES))
+    def label(self) -> str:
+        """The version."""
+        return self.version
 
     @property
-    def source_names(self) -> tuple[str, ...]:
-        """Names of the five inputs."""
-        return FEATURES
+    def senses(self) -> Senses:
+        """The five inputs, a number each."""
+        return Senses(FEATURES)
 
-    @property
-    def plain(self) -> CartPoleSwingUp:
-        """The same task with nothing done to its inputs."""
-        return dataclasses.replace(self, perturbation=Perturbation())
+    def with_pictures(self) -> CartPoleSwingUp:
+        """Return this task: it can be drawn as it is."""
+        return self
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The task's settings by name."""
-        return {**super().config, "perturbation": self.perturbation.config}
-
-    def start(self, seed: Seed, episodes: np.ndarray) -> TaskRun:
-        """Begin the episodes numbered `episodes` (candidate, episode) of the rollout `seed`."""
+    def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> CartPoleRun:
         states = per_episode(seed, START, episodes, lambda generator: initial_state(self.version, generator))
-        run = CartPoleRun(self.version, np.ascontiguousarray(np.moveaxis(states, -1, 0)))
-        return self.perturbation.apply(run, len(FEATURES), seed, episodes)
+        return CartPoleRun(self.version, np.ascontiguousarray(np.moveaxis(states, -1, 0)))
 
 
 class CartPoleRun(TaskRun):
@@ -147,10 +145,10 @@ class CartPoleRun(TaskRun):
         self._cosine = np.cos(state[2])
 
     def observe(self, out: np.ndarray) -> None:
-        """Write x, x_dot, cos(theta), sin(theta), theta_dot into `out` (candidate, feature, episode)."""
+        """Write x, x_dot, cos(theta), sin(theta), theta_dot into `out` (candidate, feature, channel, episode)."""
         x, x_dot, _, theta_dot = self.state
         for feature, values in enumerate((x, x_dot, self._cosine, self._sine, theta_dot)):
-            out[:, feature] = values
+            out[:, feature, 0] = values
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Move on by one explicit Euler step, with the velocities from before it."""
@@ -167,3 +165,12 @@ class CartPoleRun(TaskRun):
     def keep(self, rows: np.ndarray) -> CartPoleRun:
         """Return the run of only these candidates."""
         return CartPoleRun(self.version, np.ascontiguousarray(self.state[:, rows]))
+
+    def picture(
+        self, place: tuple[int, int], action: np.ndarray, score: float | None, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """Return a picture of one episode (height, width, 3), uint8."""
+        from .drawing import draw_cartpole  # which needs the lengths above
+
+        x, _, theta, _ = self.state[:, place[0], place[1]]
+        return draw_cartpole(float(x), float(theta), float(action[0]), score, size or (600, 400))

@@ -63,6 +63,11 @@ def register_envs() -> None:
     _register("gymnasium", "GymnasiumCartPoleSwingUp", vector_entry_point=f"{__name__}:GymnasiumCartPoleSwingUpVector")
 
 
+def register_own(library: str) -> None:
+    """Register the environments with the library of this name."""
+    {"gym": register_gym, "gymnasium": register_envs}[library]()
+
+
 def _register(library: str, name: str, **options: Any) -> None:
     # gym is still being imported when it calls this: only this module of it is sure to be there.
     registration = importlib.import_module(f"{library}.envs.registration")
@@ -280,7 +285,7 @@ class _CartPoles:
 
     def _observe(self) -> np.ndarray:
         observations = np.empty((self.num_envs, 5), np.float32)
-        self._run.observe(observations.T[None])  # type: ignore[union-attr]
+        self._run.observe(observations.T[None, :, None])  # type: ignore[union-attr]
         return observations
 
     def render(self) -> tuple[np.ndarray, ...] | None:

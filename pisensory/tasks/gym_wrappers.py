@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, check_type
+from .episodes import TaskRun
 from .libraries import EpisodeCounter, library_of, load_library
-from .perturbation import EpisodeDraws, Perturbation, SensorFaults, shape_noise
+from .perturbation import Perturbation, PerturbedRun
 
 _CLASSES = {"gym": "GymPerturbation", "gymnasium": "GymnasiumPerturbation"}
 
@@ -35,6 +36,21 @@ def __getattr__(name: str) -> Any:
     if name in _CLASSES.values():
         return _make_class(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Single(TaskRun):
+    """One episode of an environment that somebody else steps."""
+
+    values: Any  # the last observation (feature,)
+
+    def observe(self, out: np.ndarray) -> None:
+        out[0, :, 0, 0] = self.values
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alive, alive
+
+    def keep(self, rows: np.ndarray) -> _Single:
+        return self
 
 
 @functools.cache
@@ -67,15 +83,12 @@ class _Perturbed:
         if not isinstance(space, self._spaces.Box) or len(space.shape) != 1:
             raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
         self.perturbation = perturbation
-        self._n_sources = space.shape[0]
-        perturbation.n_features(self._n_sources)  # refuses inputs that there are not
+        self._shape = (space.shape[0], 1)
+        perturbation.n_features(space.shape[0])  # refuses inputs that there are not
         self.observation_space = self._spaces.Box(*_perturbed_bounds(space, perturbation), dtype=np.float32)
         self._counter = EpisodeCounter()
-        self._step = 0
-        self._order: np.ndarray | None = None
-        self._draws: EpisodeDraws | None = None
-        self._faults = SensorFaults(perturbation)
-        self._noise: np.ndarray | None = None
+        self._single = _Single()
+        self._run: PerturbedRun | None = None
 
     def _record(self, **arguments: Any) -> None:
         """Note what this was made with, where the library can use it."""
@@ -84,31 +97,23 @@ class _Perturbed:
         """Begin an episode, and the draws of its perturbation."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._counter.begin(seed, np.random.default_rng())
-        self._draws = EpisodeDraws(self.perturbation, self._n_sources, self._counter.seed, self._counter.number)
-        self._faults = SensorFaults(self.perturbation)
-        self._noise = None
-        self._step = 0
+        episodes = np.full((1, 1), self._counter.number)
+        self._run = self.perturbation.apply(self._single, self._shape, (self._counter.seed,), episodes)
         return self._perturb(observation), info
 
     def step(self, action: Any) -> Any:
         """Step the environment, and perturb what it shows."""
+        if self._run is None:
+            raise InputError("call reset() before step()")
         observation, *rest = self.env.step(action)
+        self._run.step(np.zeros((1, 1, 1)), np.ones((1, 1), bool))
         return (self._perturb(observation), *rest)
 
     def _perturb(self, observation: np.ndarray) -> np.ndarray:
-        if self._draws is None:
-            raise InputError("call reset() before step()")
-        sources = np.array(observation, np.float32)
-        self._faults.apply(sources, self._step)
-        kind = self.perturbation.noise_kind
-        self._noise = shape_noise(kind, self._draws.noise(1)[None], self._noise)[:, 0]
-        noise = self._noise[0]
-        if kind == "copy":
-            noise = noise + sources[np.arange(len(noise)) % len(sources)]
-        if self.perturbation.reorders_at(self._step):
-            self._order = self._draws.order(self._step)
-        self._step += 1
-        return np.concatenate([sources, noise])[self._order]
+        self._single.values = observation
+        shown = np.empty((1, *self.observation_space.shape, 1, 1), np.float32)
+        self._run.observe(shown)  # type: ignore[union-attr]
+        return shown[0, :, 0, 0]
 
 
 def _perturbed_bounds(space: Any, perturbation: Perturbation) -> tuple[np.ndarray, np.ndarray]:

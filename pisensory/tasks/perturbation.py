@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, check_int, check_numbers, check_positive
-from .base import NOISE, SHUFFLE, Seed, TaskRun, episode_generator
+from .episodes import NOISE, SHUFFLE, TaskRun, episode_generator
 
 NOISE_KINDS = ("white", "constant", "walk", "copy")
 WALK_MEMORY = 100.0  # steps in which the correlation of a "walk" falls to 1/e
@@ -95,21 +95,28 @@ class Perturbation:
         """Return whether inputs get their order at this step of an episode, counted from 0."""
         return step == 0 or (self.reshuffle_every is not None and step % self.reshuffle_every == 0)
 
-    def apply(self, run: TaskRun, n_sources: int, seed: Seed, episodes: np.ndarray) -> TaskRun:
-        """Return `run` with its observations perturbed; itself if there is nothing to do.
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to do."""
+        changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.n_noise
+        return not changed and self.n_copies == 1
+
+    def apply(self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray) -> PerturbedRun:
+        """Return `run` with its observations perturbed.
 
         Args:
             run: the task's own episodes.
-            n_sources: inputs it observes.
+            shape: the features and channels it observes.
             seed: of the rollout.
             episodes: numbers (candidate, episode).
+
+        Raises:
+            InputError: if an input that is dropped or delayed is not among them.
         """
-        reordered = self.shuffle or self.reshuffle_every is not None
-        if not (reordered or self.dropped or self.delay) and self.n_features(n_sources) == n_sources:
-            return run
+        self.n_features(shape[0])
         numbers, positions = np.unique(episodes, return_inverse=True)
-        draws = [EpisodeDraws(self, n_sources, seed, int(number)) for number in numbers]
-        return PerturbedRun(self, run, n_sources, draws, positions.reshape(episodes.shape))
+        draws = [EpisodeDraws(self, shape, seed, int(number)) for number in numbers] if not self.is_plain else []
+        return PerturbedRun(self, run, shape, draws, positions.reshape(episodes.shape))
 
 
 class EpisodeDraws:
@@ -117,13 +124,14 @@ class EpisodeDraws:
 
     Args:
         perturbation: what to draw.
-        n_sources: inputs of the task itself.
+        shape: features and channels of the task itself.
         seed: of the rollout.
         episode: its number in the rollout.
     """
 
-    def __init__(self, perturbation: Perturbation, n_sources: int, seed: Seed, episode: int) -> None:
+    def __init__(self, perturbation: Perturbation, shape: tuple[int, int], seed: tuple[int, ...], episode: int) -> None:
         self.perturbation = perturbation
+        n_sources, self._n_channels = shape
         copies = np.repeat(np.arange(n_sources), perturbation.n_copies)
         self._sources = np.concatenate([copies, n_sources + np.arange(perturbation.n_noise)])
         self._shuffler = episode_generator(seed, SHUFFLE, episode)
@@ -139,8 +147,9 @@ class EpisodeDraws:
         return self._shuffler.permutation(self._sources) if shuffled else self._sources
 
     def noise(self, n_steps: int) -> np.ndarray:
-        """Return white noise (step, noise input), float32, for the next `n_steps` steps."""
-        noise = self._noisemaker.standard_normal((n_steps, self.perturbation.n_noise), dtype=np.float32)
+        """Return white noise (step, noise input, channel), float32, for the next `n_steps` steps."""
+        shape = (n_steps, self.perturbation.n_noise, self._n_channels)
+        noise = self._noisemaker.standard_normal(shape, dtype=np.float32)
         noise *= np.float32(self.perturbation.noise_std)
         return noise
 
@@ -153,8 +162,8 @@ def shape_noise(kind: str, white: np.ndarray, before: np.ndarray | None) -> np.n
 
     Args:
         kind: of NOISE_KINDS.
-        white: (episode, step, noise input), float32.
-        before: the noise of the step before (episode, noise input); None at the start of an episode.
+        white: (episode, step, noise input, channel), float32.
+        before: the noise of the step before (episode, noise input, channel); None at the start of an episode.
     """
     if kind == "constant":
         white[...] = (white[:, 0] if before is None else before)[:, None]
@@ -178,87 +187,116 @@ class SensorFaults:
     def __init__(self, perturbation: Perturbation) -> None:
         self._dropped = list(perturbation.dropped)
         self._delay, self._delayed = perturbation.delay, perturbation.delayed
-        self._past: np.ndarray | None = None  # (step, ...), a ring
+        self._past: np.ndarray | None = None  # (step, channel, candidate, episode), a ring
 
     def apply(self, values: np.ndarray, step: int) -> None:
-        """Change what the inputs (input, ...) read at this step of an episode, counted from 0."""
+        """Change what the inputs read (channel, feature, candidate, episode) at this step, counted from 0."""
         if self._delay:
+            late = values[:, self._delayed]
             if self._past is None:
-                self._past = np.repeat(values[self._delayed][None], self._delay, axis=0)
+                self._past = np.repeat(late[None], self._delay, axis=0)
             place = step % self._delay
-            now = values[self._delayed].copy()
-            values[self._delayed] = self._past[place]
+            now = late.copy()
+            late[...] = self._past[place]
             self._past[place] = now
         if self._dropped:
-            values[self._dropped] = 0
+            values[:, self._dropped] = 0
 
     def keep(self, rows: np.ndarray) -> SensorFaults:
-        """Return the faults of only these candidates, of values (input, candidate, ...)."""
+        """Return the faults of only these candidates."""
         kept = copy.copy(self)
         if self._past is not None:
-            kept._past = self._past[:, rows]
+            kept._past = self._past[:, :, rows]
         return kept
 
 
 class PerturbedRun(TaskRun):
-    """Episodes whose observations pass through a perturbation.
+    """A task's episodes as a policy meets them: their observations pass through a perturbation, if only a plain one.
 
     Args:
         perturbation: what is done.
-        run: the task's own episodes.
-        n_sources: inputs it observes.
+        plain: the task's own episodes.
+        shape: the features and channels they show.
         draws: of each distinct episode.
         positions: which of `draws` each episode (candidate, episode) gets.
+
+    Attributes:
+        plain: the task's own episodes.
     """
 
     def __init__(
         self,
         perturbation: Perturbation,
-        run: TaskRun,
-        n_sources: int,
+        plain: TaskRun,
+        shape: tuple[int, int],
         draws: list[EpisodeDraws],
         positions: np.ndarray,
     ) -> None:
-        self.perturbation = perturbation
-        self.run = run
-        self.n_sources = n_sources
-        self._draws = draws
-        self._positions = positions
+        self.perturbation, self.plain = perturbation, plain
+        self._n_sources, self._n_channels = shape
+        self._draws, self._positions = draws, positions
+        self._is_plain = perturbation.is_plain
         self._step = 0
+        self._heard = -1  # the last step whose observations were perturbed
         self._faults = SensorFaults(perturbation)
-        self._noise = np.empty((len(draws), 0, perturbation.n_noise), dtype=np.float32)
+        self._noise = np.empty((len(draws), 0, perturbation.n_noise, self._n_channels), dtype=np.float32)
         self._noise_start = 0
-        # In memory the source comes first, as channels do in the networks.
-        self._values = np.empty((n_sources + perturbation.n_noise, *positions.shape), dtype=np.float32)
-        self._indices = np.empty((perturbation.n_features(n_sources), *positions.shape), dtype=np.intp)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Make the buffers: what each source reads, and where what each place shows stands among it."""
+        if not self._is_plain:
+            n_sources = self._n_sources + self.perturbation.n_noise
+            n_features = self.perturbation.n_features(self._n_sources)
+            # In memory channel and feature come first, as they do in the networks.
+            self._values = np.empty((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
+            self._indices = np.empty((n_features, *self._positions.shape), dtype=np.intp)
 
     def observe(self, out: np.ndarray) -> None:
-        """Write the perturbed observations into `out` (candidate, feature, episode)."""
-        sources, noise = self._values[: self.n_sources], self._values[self.n_sources :]
-        self.run.observe(sources.transpose(1, 0, 2))
-        self._faults.apply(sources, self._step)
+        """Write the perturbed observations into `out` (candidate, feature, channel, episode)."""
+        if self._is_plain:
+            self.plain.observe(out)
+            return
+        self._hear()
+        for channel, values in enumerate(self._values):
+            np.take(values, self._indices, out=out[:, :, channel].transpose(1, 0, 2), mode="clip")
+
+    def _hear(self) -> None:
+        """Perturb the observations of this step, once, whoever observes and how often."""
+        if self._heard == self._step:
+            return
+        own, noise = self._values[:, : self._n_sources], self._values[:, self._n_sources :]
+        self.plain.observe(own.transpose(2, 1, 0, 3))
+        self._faults.apply(own, self._step)
         if self.perturbation.n_noise:
-            noise[...] = np.moveaxis(self._next_noise(), -1, 0)
+            noise[...] = self._next_noise().transpose(3, 2, 0, 1)
             if self.perturbation.noise_kind == "copy":
-                noise += sources[np.arange(len(noise)) % self.n_sources]
+                noise += own[:, np.arange(noise.shape[1]) % self._n_sources]
         if self.perturbation.reorders_at(self._step):
             orders = np.stack([draws.order(self._step) for draws in self._draws])
-            plane = np.arange(self._positions.size).reshape(self._positions.shape)
-            shown = np.moveaxis(orders[self._positions], -1, 0)
-            self._indices[...] = shown * self._positions.size + plane
-        np.take(self._values, self._indices, out=out.transpose(1, 0, 2), mode="clip")
-        self._step += 1
+            self._show(np.moveaxis(orders[self._positions], -1, 0))
+        self._heard = self._step
+
+    def _show(self, sources: np.ndarray) -> None:
+        """Have each place show a source (feature, candidate, episode)."""
+        plane = np.arange(self._positions.size).reshape(self._positions.shape)
+        self._indices[...] = sources * self._positions.size + plane
 
     @property
     def sources(self) -> np.ndarray:
-        """What each position shows now (feature, candidate, episode), as `EpisodeDraws.order` numbers it."""
-        return self._indices // self._positions.size
+        """What each place shows now (candidate, feature, episode), as `EpisodeDraws.order` numbers it."""
+        if self._is_plain:
+            candidates, episodes = self._positions.shape
+            return np.broadcast_to(np.arange(self._n_sources)[:, None], (candidates, self._n_sources, episodes))
+        self._hear()
+        return (self._indices // self._positions.size).transpose(1, 0, 2)
 
     def _next_noise(self) -> np.ndarray:
-        """Return this step's noise (candidate, episode, noise input), drawing ahead a block at a time."""
+        """Return this step's noise (candidate, episode, noise input, channel), drawing ahead a block at a time."""
         at = self._step - self._noise_start
         if at >= self._noise.shape[1]:
-            n_steps = max(1, min(100, _NOISE_BLOCK // (len(self._draws) * self.perturbation.n_noise)))
+            drawn = len(self._draws) * self.perturbation.n_noise * self._n_channels
+            n_steps = max(1, min(100, _NOISE_BLOCK // drawn))
             white = np.stack([draws.noise(n_steps) for draws in self._draws])
             before = self._noise[:, -1] if self._noise.shape[1] else None
             self._noise = shape_noise(self.perturbation.noise_kind, white, before)
@@ -267,13 +305,24 @@ class PerturbedRun(TaskRun):
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Move the task's own episodes one step on."""
-        return self.run.step(actions, alive)
+        if not self._is_plain:
+            self._hear()  # the streams of draws go on though nobody may have looked
+        self._step += 1
+        return self.plain.step(actions, alive)
 
     def keep(self, rows: np.ndarray) -> PerturbedRun:
         """Return the run of only these candidates; the streams of draws go on where they are."""
-        kept = PerturbedRun(self.perturbation, self.run.keep(rows), self.n_sources, self._draws, self._positions[rows])
-        kept._step, kept._noise, kept._noise_start = self._step, self._noise, self._noise_start
-        kept._faults = self._faults.keep(rows)
-        plane = np.arange(kept._positions.size).reshape(kept._positions.shape)
-        kept._indices[...] = self.sources[:, rows] * kept._positions.size + plane
+        kept = copy.copy(self)
+        kept.plain, kept._positions = self.plain.keep(rows), self._positions[rows]
+        if not self._is_plain:
+            kept._faults = self._faults.keep(rows)
+            kept._make_room()
+            kept._values[...] = self._values[:, :, rows]
+            kept._show((self._indices // self._positions.size)[:, rows])
         return kept
+
+    def picture(
+        self, place: tuple[int, int], action: np.ndarray, score: float | None, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """Return a picture of one episode of the task itself (height, width, 3), uint8."""
+        return self.plain.picture(place, action, score, size)

@@ -7,16 +7,13 @@ colours are those of the page, and can be told apart without seeing red and gree
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from ..policies import MLPPolicy, Policy
+from ..policies import Policy
 from ..tasks import Task, TaskRun
-from ..tasks.cartpole import CartPoleRun
-from ..tasks.drawing import draw_cartpole, load_font, load_pillow
-from ..tasks.gym_task import GymRun
-from ..tasks.perturbation import Perturbation, PerturbedRun
+from ..tasks.drawing import load_font, load_pillow
 from .episode import Moment
 
 MAX_ROWS = 64
@@ -183,7 +180,7 @@ class Film:
                 self._write(draw, (left + place, caption), "shuffle", _SMALL, _ACCENT, "mm")
 
     def _shuffled_at(self, step: int) -> bool:
-        return step > 0 and _perturbation(self.task).reorders_at(int(step))
+        return step > 0 and self.task.perturbation.reorders_at(int(step))
 
     def _draw_traces(self, size: tuple[int, int], heard: list[Moment], places: np.ndarray) -> Any:
         picture = self._image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), _CARD)
@@ -191,24 +188,30 @@ class Film:
         for one, place in zip(heard, places):
             if self._shuffled_at(one.step):
                 draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], _ACCENT, self._px(1) * _SCALE)
-        inputs = np.array([one.inputs[: self._n_rows] for one in heard], dtype=np.float64)
+        inputs = np.array([one.inputs[: self._n_rows].T for one in heard], dtype=np.float64)  # (step, channel, row)
         sources = np.array([one.sources[: self._n_rows] for one in heard])
         height = _SCALE * self._row
-        values = np.clip(inputs / self._ranges[sources], -1, 1)
+        values = np.clip(inputs / self._ranges[sources][:, None], -1, 1)
         heights = (np.arange(self._n_rows) + 0.5) * height - 0.42 * height * values
         changes = [0, *(np.flatnonzero(np.any(np.diff(sources, axis=0), axis=1)) + 1), len(heard)]
         for row in range(self._n_rows):
             level = (row + 0.5) * height
             draw.line([(0, level), (picture.width, level)], _LINE, _SCALE)
             for start, stop in zip(changes, changes[1:]):
-                line = list(zip(_SCALE * places[start:stop], heights[start:stop, row]))
-                draw.line(line, self._colors[sources[start, row]], self._px(2 * _SCALE), "curve")
+                for channel in heights[start:stop, :, row].T:
+                    line = list(zip(_SCALE * places[start:stop], channel))
+                    draw.line(line, self._colors[sources[start, row]], self._px(2 * _SCALE), "curve")
         return picture.reduce(_SCALE)
+
+    def _heat(self, number: int, moment: Moment) -> np.ndarray | None:
+        """Return what the heat map shows (feature, column): the attention, or else the weights of a first layer."""
+        weights = self._weights[number]
+        return moment.inside.get("attention", None if weights is None else weights.T)
 
     def _matrix_box(self, number: int) -> tuple[int, int, int, int]:
         """Return left, top, width of a cell, and number of columns of an agent's heat map."""
-        attention, weights = self.actors[number].moments[0].attention, self._weights[number]
-        columns = len(attention) if attention is not None else len(weights) if weights is not None else 1
+        heat = self._heat(number, self.actors[number].moments[0])
+        columns = 1 if heat is None else heat.shape[1]
         cell = max(1, int(min(_MATRIX / columns, _MOST_CELL) * self._unit))
         x, y = self._inputs[number]
         return x + self.scene_size[0] - cell * columns, y + self._px(_CAPTION), cell, columns
@@ -217,15 +220,15 @@ class Film:
         """Draw the heat map, beside the rows of the inputs, and under it latent code and action."""
         left, top, cell, columns = self._matrix_box(number)
         right, below = left + cell * columns, top + self._n_rows * self._row + self._px(_GAP)
-        shown, title, largest = moment.attention, "attention", 1.0
-        weights = self._weights[number]
-        if shown is None and weights is not None:
-            shown, title, largest = weights, "first layer", float(np.abs(weights).max()) or 1.0
-        if shown is not None:
+        heat, largest = self._heat(number, moment), 1.0
+        if heat is not None:
+            attends = "attention" in moment.inside
+            largest = 1.0 if attends else float(np.abs(heat).max()) or 1.0
+            title = "attention" if attends else "first layer"
             self._write(draw, (right, top - self._px(12)), title, _SMALL, _SOFT, "rm")
-            self._draw_cells(canvas, shown[:, : self._n_rows].T / largest, (left, top), cell, self._row)
+            self._draw_cells(canvas, heat[: self._n_rows] / largest, (left, top), cell, self._row)
         self._draw_legend(canvas, draw, (self._inputs[number][0], below), largest)
-        for title, values in (("latent code", moment.latent), ("action", moment.actions)):
+        for title, values in (("latent code", moment.inside.get("latent")), ("action", moment.actions)):
             if values is not None:
                 wide = max(1, max(right - left, self._px(_MATRIX) // 2) // len(values))
                 start = right - wide * len(values)
@@ -252,17 +255,15 @@ class Film:
             self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, _SOFT, "lm")
 
     def draw_scene(self, run: TaskRun, moment: Moment) -> Any:
-        """Return a picture of the task as it stands, an image of Pillow's."""
-        run = run.run if isinstance(run, PerturbedRun) else run
-        if isinstance(run, GymRun):
-            picture = self._image.fromarray(run.picture((0, 0)))
-            scene = self._image.new("RGB", self.scene_size, _CARD)
-            ratio = min(inside / outside for inside, outside in zip(self.scene_size, picture.size))
-            picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
-            scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
-            return scene
-        x, _, theta, _ = cast(CartPoleRun, run).state[:, 0, 0]
-        return self._image.fromarray(draw_cartpole(x, theta, float(moment.actions[0]), None, self.scene_size))
+        """Return a picture of the task as it stands, an image of Pillow's, as large as fits the scene."""
+        picture = self._image.fromarray(run.picture((0, 0), moment.actions, None, self.scene_size))
+        if picture.size == self.scene_size:
+            return picture
+        scene = self._image.new("RGB", self.scene_size, _CARD)
+        ratio = min(inside / outside for inside, outside in zip(scene.size, picture.size))
+        picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
+        scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
+        return scene
 
 
 def _to_color(values: np.ndarray) -> np.ndarray:
@@ -279,9 +280,8 @@ def swatches() -> np.ndarray:
 
 def _label_sources(task: Task) -> tuple[list[str], list[tuple[int, int, int]]]:
     """Return names and colours of what a place may hear: the task's inputs, then the noise."""
-    names = list(task.source_names)
+    names, n_noise = list(task.senses.names), task.perturbation.n_noise
     colors = [_SOURCES[number % len(_SOURCES)] for number in range(len(names))]
-    n_noise = _perturbation(task).n_noise
     return names + [f"noise {number + 1}" for number in range(n_noise)], colors + n_noise * [_NOISE]
 
 
@@ -290,34 +290,29 @@ def _ranges(actors: list[Actor], n_sources: int) -> np.ndarray:
     ranges = np.zeros(n_sources)
     for actor in actors:
         for moment in actor.moments:
-            np.maximum.at(ranges, moment.sources, np.abs(moment.inputs))
+            np.maximum.at(ranges, moment.sources, np.abs(moment.inputs).max(axis=1))
     return np.where(ranges > 0, ranges, 1.0)
 
 
 def _first_weights(actor: Actor) -> np.ndarray | None:
-    """Return the weights (unit, feature) of the first layer of a policy that has no attention."""
-    if not isinstance(actor.policy, MLPPolicy):
+    """Return the weights (unit, feature) of the first layer, where it has one for each of the inputs."""
+    policy = actor.policy
+    where, shape = next(iter(policy.layout.values()))
+    if policy.n_features is None or policy.n_channels > 1 or shape[1:] != (policy.n_features,):
         return None
-    where, shape = next(iter(actor.policy.layout.values()))
     return np.asarray(actor.params, dtype=np.float64)[where].reshape(shape)
-
-
-def _perturbation(task: Task) -> Perturbation:
-    return getattr(task, "perturbation", Perturbation())
 
 
 def _describe(task: Task) -> str:
     """Say in a few words what the task is, and what is done to its inputs."""
-    perturbation = _perturbation(task)
-    name = str(getattr(task, "version", None) or getattr(task, "name", task.kind))
-    parts = [f"{perturbation.n_copies} copies of each input"] * (perturbation.n_copies > 1)
-    parts += [f"{perturbation.n_noise} noise inputs"] * (perturbation.n_noise > 0)
-    every = perturbation.reshuffle_every
+    done, every = task.perturbation, task.perturbation.reshuffle_every
+    parts = [f"each input {'twice' if done.n_copies == 2 else f'{done.n_copies} times'}"] * (done.n_copies > 1)
+    parts += [f"{done.n_noise} noise input{'s' * (done.n_noise > 1)}"] * (done.n_noise > 0)
     if every is not None:
         parts.append(f"inputs shuffled every {every} steps")
-    elif perturbation.shuffle:
+    elif done.shuffle:
         parts.append("inputs shuffled")
-    return ", ".join([name, *(parts or ["inputs in order"])])
+    return ", ".join([task.label, *(parts or ["inputs in order"])])
 
 
 def _cut(name: str) -> str:

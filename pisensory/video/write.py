@@ -15,7 +15,7 @@ from ..files import PathLike, atomic_write
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
-from ..tasks import CartPoleSwingUp, GymTask, Task
+from ..tasks import Task
 from ..tasks.base import Seed, check_seed
 from ..tasks.drawing import load_pillow
 from ..train.progress import Progress
@@ -72,7 +72,7 @@ def write_video(
     if not 1 <= frames_per_second <= 50:  # more than 50 a second is more than a GIF can say
         raise InputError(f"frames_per_second must be 1 to 50, got {frames_per_second:g}")
     check_seed(seed)
-    task = _with_pictures(task)
+    task = task.with_pictures()
     _check_models(models, task)
     load_pillow()
     if ending == ".mp4":
@@ -86,14 +86,6 @@ def write_video(
         frames = _make_frames(film, task, seed, steps_per_frame, round(_HOLD * frames_per_second), progress)
         (_write_gif if ending == ".gif" else _write_mp4)(file, frames, frames_per_second)
     return [actor.moments[-1].score for actor in actors]
-
-
-def _with_pictures(task: Task) -> Task:
-    if isinstance(task, GymTask):
-        return task.with_pictures()
-    if isinstance(task, CartPoleSwingUp):
-        return task
-    raise InputError(f"a task of kind {task.kind!r} cannot be drawn: use a cart-pole, or an environment with pictures")
 
 
 def _check_models(models: Mapping[str, tuple[Policy, object]], task: Task) -> None:

@@ -1,0 +1,133 @@
+"""Options made from what takes them: a function's arguments or a dataclass's fields, in the words of its docstring.
+
+Options default to None, so that a command can tell what was asked for from what was not: a resumed run, or a
+model's file, has settings of its own. What was asked for is kept as `SCOPE.NAME`, NAME being the library's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+# Arguments whose options have other names than theirs: the first is the one that messages use.
+_FLAGS = {
+    "n_episodes": ("--episodes", "-e"),
+    "n_eval_episodes": ("--eval-episodes",),
+    "n_jobs": ("--jobs", "-j"),
+    "generations": ("--generations", "-m"),
+    "population_size": ("--population-size", "-p"),
+    "shuffle": ("--shuffle-on-reset", "--shuffle", "-s"),
+    "n_noise": ("--noise-features", "-n"),
+    "n_copies": ("--copies",),
+}
+# Where the library takes more than a command line can give.
+_TEXTS = {"executor": "serial, processes or dask:ADDRESS (default: by --jobs)", "seed": "of everything random"}
+
+
+class Argument(NamedTuple):
+    """What a function or a dataclass takes."""
+
+    name: str
+    parse: Callable[[str], Any] | None  # what makes it of text; None for what is true or false
+    default: Any
+    text: str
+
+
+def add_options(
+    parser: Any, scope: str, sources: Mapping[str, Any], leave_out: Collection[str] = (), **defaults: Any
+) -> None:
+    """Add an option for each argument whose type the command line can give.
+
+    Args:
+        parser: what gets the options.
+        scope: what `given` finds them by.
+        sources: functions or dataclasses, by what the help says before their texts; what they share is one option.
+        leave_out: arguments that get none.
+        **defaults: of the command line, where they are not the library's.
+    """
+    options: dict[tuple[str, Any], list[str]] = {}
+    for label, source in sources.items():
+        for name, parse, default, text in arguments_of(source):
+            if name not in leave_out:
+                shown = _show_default(defaults.get(name, default), text)
+                options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
+    for (name, parse), texts in options.items():
+        settings: dict[str, Any] = {"dest": f"{scope}.{name}", "help": "; ".join(texts).replace("%", "%%")}
+        if parse is None:
+            settings.update(action="store_true", default=None)
+        else:
+            settings.update(type=parse, metavar=_METAVARS.get(parse, "X"))
+        try:
+            parser.add_argument(*flags(name), **settings)
+        except argparse.ArgumentError:  # the name is taken: by another option, or by one of another type
+            parser.add_argument(f"--{texts[0].split(':')[0]}-{flags(name)[0][2:]}", **settings)
+
+
+def flags(name: str) -> tuple[str, ...]:
+    """Return the options that give an argument."""
+    return _FLAGS.get(name, ("--" + name.replace("_", "-"),))
+
+
+def given(options: argparse.Namespace, scope: str) -> dict[str, Any]:
+    """Return what was asked for, by the library's names."""
+    values = {name.partition("."): value for name, value in vars(options).items() if value is not None}
+    return {name: value for (start, dot, name), value in values.items() if dot and start == scope}
+
+
+def name_options(message: str, options: argparse.Namespace) -> str:
+    """Return a message of the library's in which its arguments are called by the options that give them."""
+    for name in (place.partition(".")[2] for place in vars(options)):
+        # A name of one word is one only where a message begins with it, as those on arguments do.
+        if name:
+            message = re.sub(rf"\b{name}\b" if "_" in name else rf"^{name}\b", flags(name)[0], message)
+    return message
+
+
+def arguments_of(source: Any) -> list[Argument]:
+    """Return the arguments of a function or dataclass that text can give."""
+    texts = {**_read_texts(source.__doc__ or ""), **_TEXTS}
+    found = []
+    for name, parameter in inspect.signature(source).parameters.items():
+        annotation = _plain(parameter.annotation)
+        if annotation in _TYPES:
+            found.append(Argument(name, _TYPES[annotation], parameter.default, texts.get(name, "").rstrip(".")))
+    return found
+
+
+def _read_texts(docstring: str) -> dict[str, str]:
+    """Return what the section `Args:` of a docstring says of each argument."""
+    section = re.search(r"^Args:\n((?: .*\n|\n)*)", inspect.cleandoc(docstring) + "\n", re.MULTILINE)
+    entries = re.findall(r"^    (\w+): (.*\n(?:     .*\n)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(text.split()).replace("`", "") for name, text in entries}
+
+
+def _plain(annotation: Any) -> str:
+    """Return an annotation, of a module with or without `from __future__ import annotations`, as a key of _TYPES."""
+    text = re.sub(r"<class '(\w+)'>|typing\.|Optional\[(.*)\]", r"\1\2", str(annotation))
+    return text.replace(" | None", "").lower()
+
+
+def _show_default(default: Any, text: str) -> str:
+    if default is None or default is False or type(default) not in _TYPES_SHOWN or "default:" in text:
+        return ""
+    shown = (",".join(map(str, default)) or "none") if isinstance(default, tuple) else default
+    return f" (default: {shown})"
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    if text.strip().lower() == "none":
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 32,32, or none") from None
+
+
+_TYPES: dict[str, Callable[[str], Any] | None] = {
+    "int": int, "seed": int, "float": float, "str": str, "executorlike": str, "tuple[int, ...]": _sizes, "bool": None,
+}  # fmt: skip
+_METAVARS: dict[Any, str] = {int: "N", str: "TEXT", _sizes: "A,B"}
+_TYPES_SHOWN = (int, float, str, tuple)

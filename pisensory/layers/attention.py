@@ -1,0 +1,172 @@
+"""Attention of fixed queries to any number of features, and the sum of their messages, which has no order.
+
+Equations: Tang and Ha, "The Sensory Neuron as a Transformer", 2021, section 3; the positional table is that of
+Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .blocks import Block
+
+
+def positional_table(n_rows: int, n_columns: int) -> np.ndarray:
+    """Return the sinusoidal positional table (row, column), float64: even columns sine, odd cosine.
+
+    angle(m, j) = m / 10000^(2 floor(j / 2) / n_columns)
+    """
+    columns = np.arange(n_columns)
+    angles = np.arange(n_rows)[:, None] / 10000.0 ** (2 * (columns // 2) / n_columns)
+    return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))
+
+
+def fold_attention(
+    table: np.ndarray,
+    w_query: np.ndarray,
+    b_query: np.ndarray | None,
+    w_key: np.ndarray,
+    b_key: np.ndarray | None,
+    scale: float,
+) -> np.ndarray:
+    """Fold queries, keys and scale into one matrix, since the queries never change.
+
+    (Q W_q^T + b_q)(K W_k^T + b_k)^T / s = A K^T + a
+
+    Args:
+        table: Q (embedding, hidden).
+        w_query, w_key: (candidate, projection, hidden).
+        b_query, b_key: (candidate, projection), or None.
+        scale: s.
+
+    Returns:
+        (candidate, 1, embedding, 1 + hidden): a in the first column, A / 2 after it, for keys (1, 2 h).
+    """
+    queries = _queries(table, w_query, b_query)
+    to_hidden = queries @ w_key
+    constant = np.zeros((*to_hidden.shape[:2], 1)) if b_key is None else queries @ b_key[..., None]
+    return (np.concatenate([constant, 0.5 * to_hidden], axis=-1) / scale)[:, None]
+
+
+def unfold_attention(
+    d_folded: np.ndarray,
+    table: np.ndarray,
+    w_query: np.ndarray,
+    b_query: np.ndarray | None,
+    w_key: np.ndarray,
+    b_key: np.ndarray | None,
+    scale: float,
+) -> dict[str, np.ndarray]:
+    """Return the gradients of weights and biases, by name, from that of the folded matrix.
+
+    Args:
+        d_folded: (candidate, 1, embedding, 1 + hidden).
+        table, w_query, b_query, w_key, b_key, scale: as they were folded.
+    """
+    d_constant, d_to_hidden = d_folded[:, 0, :, :1] / scale, 0.5 * d_folded[:, 0, :, 1:] / scale
+    queries = _queries(table, w_query, b_query)
+    d_queries = d_to_hidden @ np.swapaxes(w_key, -1, -2)
+    if b_key is not None:
+        d_queries = d_queries + d_constant * b_key[:, None, :]
+    return {
+        "w_query": np.swapaxes(d_queries, -1, -2) @ table,
+        "b_query": d_queries.sum(axis=1),
+        "w_key": np.swapaxes(queries, -1, -2) @ d_to_hidden,
+        "b_key": (np.swapaxes(queries, -1, -2) @ d_constant)[..., 0],
+    }
+
+
+def _queries(table: np.ndarray, w_query: np.ndarray, b_query: np.ndarray | None) -> np.ndarray:
+    """Return Q W_q^T + b_q (candidate, embedding, projection)."""
+    queries = table @ np.swapaxes(w_query, -1, -2)
+    return queries if b_query is None else queries + b_query[:, None, :]
+
+
+def attention_step(weights: np.ndarray, keys: Block, attention: Block) -> None:
+    """Write the tanh attention of every embedding (channel) to every feature into `attention`.
+
+    Args:
+        weights: (candidate, 1, embedding, 1 + hidden) of `fold_attention`.
+        keys: channels (1, 2 h).
+        attention: receives the attention, in [-1, 1].
+    """
+    np.matmul(weights, keys.matrices, out=attention.matrices)
+    np.tanh(attention.planes, out=attention.planes)
+
+
+def attention_step_back(attention: Block, values: np.ndarray, d_sums: np.ndarray, d_scores: Block) -> None:
+    """Go back through the weighted sum and `attention_step`, as far as the scores, weights times keys.
+
+    Args:
+        attention: as `attention_step` left it.
+        values: what the attention weighed, one plane (feature, candidate * episode).
+        d_sums: the gradient by the sums of attention times value (embedding, candidate * episode).
+        d_scores: receives the gradient by the scores.
+    """
+    np.multiply(attention.planes, attention.planes, out=d_scores.planes)
+    np.subtract(1, d_scores.planes, out=d_scores.planes)
+    np.multiply(d_scores.planes, values.reshape(-1), out=d_scores.planes)
+    shaped = d_scores.planes.reshape(len(d_scores.planes), *values.shape)
+    np.multiply(shaped, d_sums[:, None], out=shaped)
+
+
+# Of a float of each size: an integer of that size, the mask of the exponent, and the smallest normal number's exponent.
+_FLOATS = {4: (np.int32, np.int32(0x7F800000), -126), 8: (np.int64, np.int64(0x7FF0000000000000), -1022)}
+
+
+class SumScratch(NamedTuple):
+    """Scratch and constants of `exact_weighted_sum`."""
+
+    products: np.ndarray
+    counts: np.ndarray  # of an integer type that is fine enough
+    smallest_unit: np.ndarray  # no smaller, so that its parts have reciprocals
+    part: np.ndarray  # of a unit, that is counted
+    bits_as: type
+    exponent_mask: np.ndarray
+
+
+def make_sum_scratch(attention: Block, n_features: int) -> SumScratch:
+    """Return scratch for `exact_weighted_sum` over so many features."""
+    dtype = attention.planes.dtype
+    integer, mask, smallest = _FLOATS[dtype.itemsize]
+    counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
+    bits = 8 * counts.dtype.itemsize - 2 - (n_features - 1).bit_length()
+    return SumScratch(
+        np.empty_like(attention.planes),
+        counts,
+        dtype.type(2.0 ** (bits + smallest)),
+        dtype.type(2.0**-bits),
+        integer,
+        mask,
+    )
+
+
+def exact_weighted_sum(attention: Block, values: np.ndarray, gain: float, scratch: SumScratch, out: np.ndarray) -> None:
+    """Write gain * sum over features of attention * value into `out`: the same bits in any order.
+
+    Each product is counted in whole parts of a power of two, chosen per candidate and episode from the
+    largest value so that the sum over all features fits the integers, which add without rounding. A part is
+    below 2^-24 of the largest value, the precision of float32 itself, unless all are minute.
+
+    Args:
+        attention: embeddings as channels, in [-1, 1].
+        values: one contiguous plane (feature, candidate * episode), finite, of any size.
+        gain: a constant factor.
+        scratch: of `make_sum_scratch`.
+        out: receives (embedding, candidate * episode).
+    """
+    products, counts, smallest_unit, part, bits_as, exponent_mask = scratch
+    unit = np.maximum.reduce(np.abs(values), axis=0)
+    # The power of two at or below the largest value.
+    np.maximum(unit, smallest_unit, out=unit)
+    exponent = unit.view(bits_as)
+    np.bitwise_and(exponent, exponent_mask, out=exponent)
+    np.multiply(unit, part, out=unit)
+    np.multiply(attention.planes, np.divide(values, unit).reshape(-1), out=products)
+    np.copyto(counts, products, casting="unsafe")
+    total = np.add.reduce(counts.reshape(len(counts), len(values), -1), axis=1, dtype=counts.dtype)
+    if gain != 1:
+        np.multiply(unit, gain, out=unit)
+    np.multiply(total, unit, out=out, casting="unsafe", dtype=unit.dtype)

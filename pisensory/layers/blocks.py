@@ -1,0 +1,46 @@
+"""How an array of the network lies in memory, and folded weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Folded weights are kept within +-2**60, so that no sum of products of them overflows to inf - inf = NaN.
+_LARGEST = 2.0**60
+
+
+class Block(NamedTuple):
+    """An array of the network, seen in two ways.
+
+    Attributes:
+        matrices: (candidate, feature, channel, episode), for products.
+        planes: the same memory (channel, feature * candidate * episode), for what is elementwise.
+    """
+
+    matrices: np.ndarray
+    planes: np.ndarray
+
+    def part(self, start: int, stop: int | None = None) -> Block:
+        """Return the channels from `start` to `stop`."""
+        return Block(self.matrices[:, :, start:stop], self.planes[start:stop])
+
+
+def make_block(n_candidates: int, n_features: int, n_channels: int, n_episodes: int, dtype: type = np.float32) -> Block:
+    """Return a block of zeros."""
+    plane = n_features * n_candidates * n_episodes
+    # Planes that start at multiples of 4096 bytes compete for the same lines of the cache.
+    padding = 16 if plane % 1024 == 0 else 0
+    planes: np.ndarray = np.zeros((n_channels, plane + padding), dtype=dtype)[:, :plane]
+    shaped = planes.reshape(n_channels, n_features, n_candidates, n_episodes)
+    return Block(shaped.transpose(2, 1, 0, 3), planes)
+
+
+def wide_block(planes: np.ndarray) -> Block:
+    """Return the block of one candidate whose features stand side by side: planes (channel, feature * episode)."""
+    return Block(planes[None, None], planes)
+
+
+def as_weights(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """Return folded weights as a contiguous array, within bounds in which sums cannot overflow."""
+    return np.ascontiguousarray(np.clip(array, -_LARGEST, _LARGEST), dtype=dtype)

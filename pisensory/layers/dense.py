@@ -1,0 +1,82 @@
+"""Stacks of dense layers, each y = tanh(W x + b), and the way back through them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .blocks import Block, make_block
+
+
+def fold_dense(named: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    """Fold the dense layers `prefix`0_weight (candidate, out, in), `prefix`0_bias (candidate, out), ...
+
+    Returns:
+        one (candidate, 1, out, in + 1) a layer, the bias in the last column.
+    """
+    names = [name[: -len("weight")] for name in named if name.startswith(prefix) and name.endswith("weight")]
+    return [
+        np.concatenate([named[f"{name}weight"], named[f"{name}bias"][..., None]], axis=-1)[:, None] for name in names
+    ]
+
+
+def unfold_dense(d_folded: list[np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the gradients of weights and biases, by name, from those of the folded matrices."""
+    named = {}
+    for number, gradient in enumerate(d_folded):
+        named[f"{prefix}{number}_weight"] = gradient[:, 0, :, :-1]
+        named[f"{prefix}{number}_bias"] = gradient[:, 0, :, -1]
+    return named
+
+
+class Dense(NamedTuple):
+    """A stack of dense layers ready to run.
+
+    Attributes:
+        weights: one (candidate, 1, out, in + 1) a layer, of `fold_dense`.
+        inputs: one block of one feature a layer, whose last channel is the constant one that meets the bias.
+        outputs: one block a layer, the next layer's inputs without that channel.
+    """
+
+    weights: list[np.ndarray]
+    inputs: list[Block]
+    outputs: list[Block]
+
+
+def make_dense(weights: list[np.ndarray], n_episodes: int) -> Dense:
+    """Return the stack of layers that have these weights."""
+    n_candidates, dtype = len(weights[0]), weights[0].dtype.type
+    inputs = [make_block(n_candidates, 1, weight.shape[3], n_episodes, dtype) for weight in weights]
+    for block in inputs:
+        block.planes[-1] = 1
+    last = make_block(n_candidates, 1, weights[-1].shape[2], n_episodes, dtype)
+    return Dense(weights, inputs, [*(block.part(0, -1) for block in inputs[1:]), last])
+
+
+def dense_layers(dense: Dense) -> None:
+    """Run the first block of `dense` through its tanh layers: y = tanh(W x + b)."""
+    for weight, inputs, outputs in zip(*dense):
+        np.matmul(weight, inputs.matrices, out=outputs.matrices)
+        np.tanh(outputs.planes, out=outputs.planes)
+
+
+def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Go back through `dense_layers`.
+
+    Args:
+        dense: as `dense_layers` left it.
+        d_outputs: the gradient by the last outputs (candidate, 1, channel, episode).
+
+    Returns:
+        The gradient by the first inputs, without the constant one, (candidate, 1, channel, episode); and those by
+        `dense.weights`.
+    """
+    d_weights = []
+    for weight, inputs, outputs in reversed(list(zip(*dense))):
+        d_scores = np.square(outputs.matrices)
+        np.subtract(1, d_scores, out=d_scores)
+        np.multiply(d_scores, d_outputs, out=d_scores)
+        d_weights.append(d_scores @ np.swapaxes(inputs.matrices, -1, -2))
+        d_outputs = np.swapaxes(weight[..., :-1], -1, -2) @ d_scores
+    return d_outputs, d_weights[::-1]

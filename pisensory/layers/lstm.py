@@ -1,0 +1,147 @@
+"""One step of an LSTM, and the way back through it.
+
+Equations: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997, with the forget gate of Gers et al.,
+"Learning to Forget", 2000; the way back is the chain rule, one step of back-propagation through time (Werbos,
+"Backpropagation through time: what it does and how to do it", 1990).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .blocks import Block
+
+_ONE, _HALF = np.float32(1.0), np.float32(0.5)
+
+
+def fold_lstm(w_input: np.ndarray, w_hidden: np.ndarray, b_input: np.ndarray, b_hidden: np.ndarray) -> np.ndarray:
+    """Fold an LSTM's weights into one matrix for `lstm_step`.
+
+    Args:
+        w_input: (candidate, 4 hidden, input), gates in the order input, forget, cell, output.
+        w_hidden: (candidate, 4 hidden, hidden).
+        b_input, b_hidden: (candidate, 4 hidden).
+
+    Returns:
+        (candidate, 1, 4 hidden, input + 1 + hidden), gates in the order input, forget, output, cell, for
+        inputs laid out as (input, 1, 2 h). With sigmoid(x) = (tanh(x / 2) + 1) / 2 the halves go into the
+        weights, so that one tanh serves all gates; the state kept is 2 h, so the hidden columns are halved
+        once more. Halving is exact.
+    """
+    size = w_hidden.shape[-1]
+    folded = np.concatenate([w_input, (b_input + b_hidden)[..., None], 0.5 * w_hidden], axis=-1)
+    entry, forget, cell, output = (folded[:, i * size : (i + 1) * size] for i in range(4))
+    return np.concatenate([0.5 * entry, 0.5 * forget, 0.5 * output, cell], axis=1)[:, None]
+
+
+def unfold_lstm(d_folded: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the gradients of the arguments of `fold_lstm`, by name, from that of the folded matrix."""
+    size = d_folded.shape[2] // 4
+    entry, forget, output, cell = (d_folded[:, 0, i * size : (i + 1) * size] for i in range(4))
+    joined = np.concatenate([0.5 * entry, 0.5 * forget, cell, 0.5 * output], axis=1)
+    bias = joined[..., -1 - size]
+    return {
+        "w_input": joined[..., : -1 - size], "w_hidden": 0.5 * joined[..., -size:], "b_input": bias, "b_hidden": bias,
+    }  # fmt: skip
+
+
+class Gates(NamedTuple):
+    """What `lstm_step` writes: a block of 4 hidden channels, its planes by their use, and those of tanh(c)."""
+
+    block: Block
+    sigmoids: np.ndarray  # input, forget and output gates together, each doubled
+    entry: np.ndarray
+    forget: np.ndarray
+    output: np.ndarray
+    update: np.ndarray
+    squashed: np.ndarray
+
+
+def as_gates(block: Block, squashed: np.ndarray | None = None) -> Gates:
+    """Return the gates of an LSTM in a block of 4 hidden channels.
+
+    Args:
+        block: for the gates.
+        squashed: planes for tanh(c); if None, it is written over the update, which saves a pass through the cache
+            where there is no way back.
+    """
+    size = len(block.planes) // 4
+    entry, forget, output, update = (block.planes[i * size : (i + 1) * size] for i in range(4))
+    return Gates(
+        block, block.planes[: 3 * size], entry, forget, output, update, update if squashed is None else squashed
+    )
+
+
+def lstm_step(
+    weights: np.ndarray,
+    inputs: Block,
+    gates: Gates,
+    cell: np.ndarray,
+    new_cell: np.ndarray,
+    doubled_hidden: np.ndarray,
+) -> None:
+    """Advance the LSTM by one step.
+
+    Args:
+        weights: (candidate, 1, 4 hidden, channel) of `fold_lstm`.
+        inputs: channels (input, 1, 2 h).
+        gates: written.
+        cell: planes of c.
+        new_cell: planes that receive c; may be those of `cell`.
+        doubled_hidden: planes that receive 2 h; may be those in `inputs`.
+    """
+    block, sigmoids, entry, forget, output, update, squashed = gates
+    np.matmul(weights, inputs.matrices, out=block.matrices)
+    np.tanh(block.planes, out=block.planes)
+    np.add(sigmoids, _ONE, out=sigmoids)  # now twice the sigmoids
+    # c = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c)
+    np.multiply(forget, cell, out=new_cell)
+    np.multiply(entry, update, out=squashed)
+    np.add(new_cell, squashed, out=new_cell)
+    np.multiply(new_cell, _HALF, out=new_cell)
+    np.tanh(new_cell, out=squashed)
+    np.multiply(output, squashed, out=doubled_hidden)
+
+
+def lstm_step_back(
+    gates: Gates,
+    cell: np.ndarray,
+    doubled_hidden: np.ndarray,
+    d_doubled: np.ndarray,
+    d_cell: np.ndarray,
+    d_gates: Gates,
+    slopes: Gates,
+) -> None:
+    """Go back through one step of the LSTM, as far as the scores of its gates.
+
+    Args:
+        gates: as `lstm_step` left them, tanh(c) in planes of its own.
+        cell: planes of c before the step.
+        doubled_hidden: planes of 2 h after the step.
+        d_doubled: planes of the gradient by 2 h after the step.
+        d_cell: planes of the gradient by c after the step; receives the one by c before it.
+        d_gates: receives the gradient by the scores, weights times inputs.
+        slopes: scratch.
+    """
+    _, sigmoids, entry, forget, output, update, squashed = gates
+    through = slopes.squashed
+    # 2 h = (2 o) tanh(c), of slope (2 o)(1 - tanh(c)^2) = 2 o - 2 h tanh(c) by c
+    np.multiply(doubled_hidden, squashed, out=through)
+    np.subtract(output, through, out=through)
+    np.multiply(through, d_doubled, out=through)
+    np.add(d_cell, through, out=d_cell)
+    np.multiply(d_doubled, squashed, out=d_gates.output)
+    # c = ((2 f) c_before + (2 i) g) / 2
+    np.multiply(d_cell, _HALF, out=d_cell)
+    np.multiply(d_cell, update, out=d_gates.entry)
+    np.multiply(d_cell, cell, out=d_gates.forget)
+    np.multiply(d_cell, entry, out=d_gates.update)
+    np.multiply(d_cell, forget, out=d_cell)
+    # A doubled sigmoid is 1 + t with t = tanh(score), of slope 1 - t^2 = (1 + t)(2 - (1 + t)).
+    np.subtract(_ONE + _ONE, sigmoids, out=slopes.sigmoids)
+    np.multiply(slopes.sigmoids, sigmoids, out=slopes.sigmoids)
+    np.multiply(update, update, out=slopes.update)
+    np.subtract(_ONE, slopes.update, out=slopes.update)
+    np.multiply(d_gates.block.planes, slopes.block.planes, out=d_gates.block.planes)
