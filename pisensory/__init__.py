@@ -17,9 +17,10 @@ from .files import load_params, load_policy, save_policy
 from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
+from .runs import TrainingInterrupted
 from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Senses, Task, perturb_env, scale_action
 from .tasks.gym_env import register_envs
-from .train import TrainingInterrupted, TrainResult, train
+from .train import TrainResult, train
 
 __version__ = "0.1.0"
 

@@ -220,7 +220,7 @@ def test_teacher_that_fails_later_costs_no_finished_round(tmp_path):
     calls_left = 2 * TASK.max_steps + 10  # the held-out episodes and the first round, and into the second
     with pytest.raises(ps.InputError, match="the teacher's action at step"):
         ps.clone(STUDENT, teacher, TASK, tmp_path / "run", **settings)
-    assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 1
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 1
     calls_left = np.inf
     result = ps.clone(STUDENT, teacher, TASK, tmp_path / "run", resume=True, **settings)
     np.testing.assert_array_equal(result.params, whole.params)
@@ -245,7 +245,7 @@ def test_disk_that_is_full_while_collecting_loses_nothing(tmp_path, monkeypatch)
         patch.setattr(loop.EpisodeStore, "write", full)
         with pytest.raises(ps.FileError, match=r"block-000002.npz: No space left on device"):
             ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **settings)
-    assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 2
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 2
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
     np.testing.assert_array_equal(result.params, whole.params)
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
@@ -306,7 +306,7 @@ def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeyp
         patch.setattr(loop.EpisodeStore, "is_full", lambda store, below: False)
         with pytest.raises(RuntimeError):
             ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
-    assert loop.records.read_checkpoint(tmp_path / "run")[1]["round"] == 5
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 5
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
     np.testing.assert_array_equal(result.params, whole.params)
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")

@@ -16,7 +16,7 @@ import pytest
 
 import pisensory as ps
 from pisensory.rollout import make_chunks
-from pisensory.train import records
+from pisensory.runs.checkpoint import read_checkpoint
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=60)
 POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=4, hidden_size=2)
@@ -198,7 +198,7 @@ def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, 
     gone = ps.DaskExecutor(cluster.address)
     with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*checkpoint.*--resume"):
         train_with_event(tmp_path, cluster, lambda process_id: cluster.scheduler.kill())
-    assert records.read_checkpoint(tmp_path / "run")[1]["generation"] == 2
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 2
     with pytest.raises(ps.ExecutorError, match="Dask cluster at tcp://"):
         assert gone.n_workers
     gone.close()

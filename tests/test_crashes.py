@@ -17,7 +17,7 @@ import pytest
 
 import pisensory as ps
 from pisensory.files import is_temporary
-from pisensory.train import records
+from pisensory.runs.checkpoint import read_checkpoint
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=40)
 POLICY = ps.MLPPolicy(hidden_sizes=(3,))
@@ -83,7 +83,7 @@ def assert_same_run(one, other):
     assert metrics(one) == metrics(other)
     for name in ("best.npz", "policy.npz", "config.json"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-    states = [records.read_checkpoint(folder) for folder in (one, other)]
+    states = [read_checkpoint(folder) for folder in (one, other)]
     for (name, value), (_, same) in zip(states[0][0].items(), states[1][0].items()):
         np.testing.assert_array_equal(value, same, err_msg=name)
     assert {**states[0][1], "elapsed": 0} == {**states[1][1], "elapsed": 0}
@@ -128,7 +128,7 @@ def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number
     assert process.returncode == code, errors
     assert "resume with the same settings and --resume" in errors
     assert "Traceback" not in errors
-    done = records.read_checkpoint(folder)[1]["generation"]
+    done = read_checkpoint(folder)[1]["done"]
     assert done == len(metrics(folder)) >= 3
 
 
@@ -164,7 +164,7 @@ def test_chunk_that_kills_three_workers_stops_the_run_with_a_checkpoint(tmp_path
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
     with pytest.raises(ps.ExecutorError, match=r"chunk 0 of 6 has killed its worker 3 times.*--resume"):
         ps.train(POLICY, DEADLY, tmp_path / "run", generations=4, n_jobs=2, **MANY)
-    assert records.read_checkpoint(tmp_path / "run")[1]["generation"] == 2
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 2
     ps.train(POLICY, DEADLY, tmp_path / "run", generations=4, resume=True, **MANY)
     ps.train(POLICY, TASK, tmp_path / "whole", generations=4, **MANY)
     assert_same_run(tmp_path / "whole", tmp_path / "run")
@@ -204,7 +204,7 @@ def test_generation_broken_off_while_its_mean_is_scored_is_done_again(tmp_path, 
     policy = ps.MLPPolicy(hidden_sizes=(40,))  # so many parameters that not every generation decomposes the matrix
     with pytest.raises(error, match=r"--resume|somebody else"):
         ps.train(policy, TASK, folder, generations=4, executor=Failing(fail), **SMALL)
-    assert records.read_checkpoint(folder)[1]["generation"] == 1
+    assert read_checkpoint(folder)[1]["done"] == 1
     ps.train(policy, TASK, folder, generations=4, resume=True, **SMALL)
     ps.train(policy, TASK, tmp_path / "whole", generations=4, **SMALL)
     assert_same_run(tmp_path / "whole", folder)
@@ -240,7 +240,7 @@ def test_disk_that_fills_up_under_tensorboard_is_an_error_of_ours(tmp_path, monk
         patched.setattr("threading.excepthook", lambda arguments: None)
         with pytest.raises(ps.FileError, match=r"cannot write to .*tensorboard"):
             ps.train(POLICY, TASK, tmp_path / "run", generations=500, tensorboard=True, **SMALL)
-    done = records.read_checkpoint(tmp_path / "run")[1]["generation"]
+    done = read_checkpoint(tmp_path / "run")[1]["done"]
     assert ps.train(POLICY, TASK, tmp_path / "run", generations=done + 1, resume=True, **SMALL).generations == done + 1
 
 
@@ -288,7 +288,7 @@ def test_second_trainer_is_refused_and_the_lock_dies_with_its_owner(tmp_path, tr
     assert process.poll() is None
     process.kill()
     process.wait()
-    done = records.read_checkpoint(folder)[1]["generation"]
+    done = read_checkpoint(folder)[1]["done"]
     assert ps.train(POLICY, TASK, folder, generations=done + 2, resume=True, **SMALL).generations == done + 2
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import pisensory as ps
 from pisensory.cloning.episodes import Block, EpisodeStore
-from pisensory.train import records
+from pisensory.runs.checkpoint import read_checkpoint
 
 POLICY = ps.InvariantPolicy(n_embeddings=3, proj_dim=4, hidden_size=2, head_sizes=(4,))
 TASK = ps.CartPoleSwingUp("v1", max_steps=5)
@@ -64,7 +64,7 @@ def originals(tmp_path_factory):
     )
     return [
         (ps.load_policy, folder / "run" / "best.npz"),
-        (lambda path: records.read_checkpoint(path.parent), folder / "run" / "checkpoint.npz"),
+        (lambda path: read_checkpoint(path.parent), folder / "run" / "checkpoint.npz"),
         (ps.load_params, folder / "bare.npz"),
         (lambda path: records.read_config(path.parent), folder / "run" / "config.json"),
         (lambda path: records.read_metrics(path.parent), folder / "run" / "metrics.csv"),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory import page
+from pisensory import layers, page
 from pisensory.cli import main
 from pisensory.cli.options import Model
 from pisensory.tasks import cartpole
@@ -268,13 +268,23 @@ _DRIVE = """({ number, version, state, noise, observations }) => {
 }"""
 
 
-def python_run(policy, params, version, state, noise):
-    """Actions (step,) and states (step, state variable) of the package from `state`, past the end of the track.
+@pytest.fixture
+def double_precision(monkeypatch):
+    """The package's own network code, run in double precision on the weights it folds."""
+    as_weights, make_block = layers.as_weights, layers.make_block
 
-    The network runs in double precision on the weights that it folds in float32, as the page does.
-    """
-    weights = [array.astype(np.float64) for array in policy.prepare(params[None])]
-    network = policy.start(weights, 5 + noise.shape[1], 1)
+    def weighted_sum(attention, values, gain, scratch, out):
+        products = attention.planes.reshape(len(attention.planes), *values.shape) * values
+        out[...] = gain * products.sum(axis=1)
+
+    monkeypatch.setattr(layers, "as_weights", lambda array: as_weights(array).astype(np.float64))
+    monkeypatch.setattr(layers, "make_block", lambda *sizes: make_block(*sizes, dtype=np.float64))
+    monkeypatch.setattr(layers, "exact_weighted_sum", weighted_sum)
+
+
+def python_run(policy, params, version, state, noise):
+    """Actions (step,) and states (step, state variable) of the package from `state`, past the end of the track."""
+    network = policy.start(policy.prepare(params[None]), 5 + noise.shape[1], 1)
     world = cartpole.CartPoleRun(version, np.array(state, dtype=np.float64).reshape(4, 1, 1))
     sources = np.empty((1, 5, 1))
     actions, passed = [], []
@@ -303,7 +313,7 @@ def assert_same_run(tab, models, name, version, seed, n_noise):
 
 
 @pytest.mark.parametrize("name, n_noise", [("invariant", 0), ("invariant", 10), ("mlp", 0), ("linear", 0)])
-def test_random_networks_and_physics_agree_with_the_package(show, name, n_noise):
+def test_random_networks_and_physics_agree_with_the_package(show, double_precision, name, n_noise):
     models = random_models()
     tab = show(models)
     for version in cartpole.VERSIONS:
@@ -323,7 +333,7 @@ def test_random_networks_and_physics_agree_with_the_package(show, name, n_noise)
         ("linear", 0, "v1", range(6)),
     ],
 )
-def test_published_networks_agree_with_the_package(show, reference, name, n_noise, version, seeds):
+def test_published_networks_agree_with_the_package(show, reference, double_precision, name, n_noise, version, seeds):
     models = published_models(reference)
     tab = show(models)
     for seed in seeds:

@@ -8,7 +8,7 @@ import pytest
 
 import pisensory as ps
 from pisensory.figures import as_svg, learning_curves, read_curve
-from pisensory.train.records import read_metrics
+from pisensory.runs import read_metrics
 
 pytest.importorskip("matplotlib")
 
@@ -78,7 +78,7 @@ def test_command_writes_what_the_suffix_says_and_tells_mistakes(runs, tmp_path):
     for metrics, arguments, code, message in (
         (None, ["empty"], 1, "empty is not a run of pisensory"),
         (None, ["missing"], 1, "missing is not there"),
-        (None, ["fresh"], 1, "has no metrics.csv yet"),
+        (None, ["fresh"], 1, "no line of metrics yet"),
         (header + "\n", ["fresh"], 1, "no line of metrics yet"),
         ("a,b\n", ["fresh"], 1, "is not the metrics of a run"),
         (None, [str(runs / "trained"), "-o", "curves.txt"], 2, "must end in .png or .svg"),

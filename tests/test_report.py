@@ -16,7 +16,9 @@ from pisensory.figures.scores import draw_shuffling
 from pisensory.report import Subject, write_report
 from pisensory.report.inside import _first_run, study_inside
 from pisensory.report.published import published_facts
-from pisensory.report.scores import Scorer, plan_scores
+from pisensory.report.recording import record
+from pisensory.report.scores import Scorer
+from pisensory.report.studies import plan
 from pisensory.tasks import task_from_config
 
 pytest.importorskip("matplotlib")
@@ -32,7 +34,8 @@ def subject(name, policy, task=SHORT, seed=0):
 
 def run_scores(subject, studies, n_episodes, seed=0):
     scorer = Scorer(seed, ps.SerialExecutor())
-    return [scorer.score(cell) for cell in plan_scores(subject, n_episodes) if cell.study in studies]
+    cells = plan(subject.policy, subject.task, n_episodes)
+    return [scorer.score(subject, cell) for cell in cells if cell.study.key in studies]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,22 @@ def test_other_tasks_get_the_two_tables_and_a_note(tmp_path):
     )
 
 
+@pytest.mark.parametrize("n_episodes", [1, 3, 70])
+def test_episodes_that_are_recorded_are_those_that_are_scored_to_the_bit(n_episodes):
+    task = ps.CartPoleSwingUp("harder", max_steps=150, perturbation=ps.Perturbation(reshuffle_every=40, n_noise=2))
+    policy, params = ps.load_model("cartpole-invariant")
+    scored = ps.rollout(policy, params[None], task, n_episodes, seed=5)
+    recorded = record(policy, params, task, n_episodes, 5, ["latent", "attention"])
+    returns = np.zeros(n_episodes)
+    for rewards in recorded.rewards:  # in the order in which a rollout adds them
+        returns += rewards
+    np.testing.assert_array_equal(returns, scored.returns[0])
+    np.testing.assert_array_equal(recorded.alive.sum(axis=0), scored.lengths[0])
+    assert recorded.observations.shape[1:] == (7, 1, n_episodes)
+    weighted = np.einsum("sfme,sfe->sme", recorded.inside["attention"], recorded.observations[:, :, 0])
+    np.testing.assert_allclose(np.tanh(policy.gain * weighted), recorded.inside["latent"], atol=1e-5)
+
+
 def test_inside_a_policy_that_ends_at_once_nothing_recovers():
     # A push to the right for ever: off the track long before the reshuffle.
     policy = ps.InvariantPolicy()
@@ -274,7 +293,7 @@ def test_recovery_of_the_published_policy(published):
         ([subject("a", ps.MLPPolicy()), subject("a", ps.MLPPolicy())], {}, ps.InputError, "different names"),
         ([subject("seven", ps.MLPPolicy(7))], {}, ps.InputError, "seven does not fit its task: .* takes 7 inputs"),
         ([subject("two", ps.InvariantPolicy(2))], {}, ps.InputError, "two does not fit its task: .* 2 actions"),
-        ([subject("a", ps.MLPPolicy())], {"n_episodes": 0}, ps.InputError, "episodes must be .* at least 1, got 0"),
+        ([subject("a", ps.MLPPolicy())], {"n_episodes": 0}, ps.InputError, "n_episodes must be .* at least 1, got 0"),
         ([subject("a", ps.MLPPolicy())], {"seed": -1}, ps.InputError, "seed"),
         ([subject("a", ps.MLPPolicy())], {"folder": "/proc/no/report"}, ps.FileError, "cannot create the folder"),
         ([subject("a", ps.MLPPolicy())], {"folder": __file__}, ps.FileError, "cannot create the folder"),
@@ -304,12 +323,12 @@ def test_command_makes_a_report_and_tells_mistakes(tmp_path):
     assert made.returncode == 0, made.stderr
     assert re.search(r"wrote out/report.html .* in \d+ s", made.stdout)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["command"] == "pisensory report cartpole-mlp -o out --max-steps 20 --episodes 2 --seed 0"
+    assert report["command"] == "pisensory report cartpole-mlp -o out -e 2 --max-steps 20 -j 1"
     for arguments, code, message in (
         (["empty"], 1, "not a run of pisensory"),
         (["missing"], 1, "there is no file"),
         (["seven.npz"], 2, "seven does not fit its task"),
-        (["cartpole-mlp", "-e", "0"], 2, "episodes must be"),
+        (["cartpole-mlp", "-e", "0"], 2, "--episodes must be"),
         (["cartpole-mlp", "-o", "seven.npz"], 1, "cannot create the folder"),
     ):
         wrong = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60)

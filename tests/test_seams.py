@@ -134,10 +134,11 @@ def test_nothing_is_loaded_that_the_user_did_not_name(tmp_path):
     command = [sys.executable, "-m", "pisensory", "evaluate", "toy.npz"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert result.returncode == 1 and "kind" in result.stderr and "Traceback" not in result.stderr
-    (tmp_path / "json.py").write_text("")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "json.py").write_text("")
     (tmp_path / "broken.py").write_text("1 / 0")
     for name, code, message in (
-        ("missing.py", 1, "no file"), ("toy.npz", 2, "must be a Python file"), ("json.py", 2, "another module named json"),
+        ("missing.py", 1, "no file"), ("toy.npz", 2, "must be a Python file"), ("deep/json.py", 2, "another module named json"),
         ("broken.py", 2, "failed: ZeroDivisionError"),
     ):  # fmt: skip
         command = [sys.executable, "-m", "pisensory", "models", "--load", name]

@@ -71,15 +71,16 @@ def test_optimizer_state_is_complete(n_params, population_size, diagonal):
     for generation in range(12):
         whole.tell(scores(whole.ask(generation)))
     part = Optimizer(np.ones(n_params), 3.0, population_size, (1,), diagonal=diagonal)
-    part.restore(whole.state())
+    part.restore(*whole.state())
     for generation in range(12, 24):
         population = whole.ask(generation)
         np.testing.assert_array_equal(part.ask(generation), population)
         whole.tell(scores(population))
         part.tell(scores(population))
-    assert whole.state().keys() == part.state().keys()
-    for name, value in whole.state().items():
-        np.testing.assert_array_equal(part.state()[name], value)
+    (state, _), (same, _) = whole.state(), part.state()
+    assert state.keys() == same.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(same[name], value)
 
 
 def test_scores_that_are_not_finite_rank_worst_and_are_counted():
@@ -166,7 +167,7 @@ def test_minutes_bound_the_run_and_leave_a_checkpoint(tmp_path):
     result = ps.train(POLICY, TASK, tmp_path / "run", generations=10**6, minutes=0.01, **SMALL)
     assert 1 <= result.generations < 10**6
     header = json.loads(str(read_npz(tmp_path / "run" / "checkpoint.npz")["header"]))
-    assert header["generation"] == result.generations == len(metrics(tmp_path / "run"))
+    assert header["done"] == result.generations == len(metrics(tmp_path / "run"))
 
 
 def test_tensorboard_gets_the_metrics(tmp_path):
@@ -196,7 +197,7 @@ def test_optimizer_goes_on_exactly_where_parameters_differ_in_scale_and_are_turn
         population = optimizer.ask(generation)
         if generation % 100 == 99:
             restored = Optimizer(np.ones(size), 1.0, 16, (1,))
-            restored.restore(optimizer.state())
+            restored.restore(*optimizer.state())
             np.testing.assert_array_equal(restored.ask(generation), population)
         optimizer.tell(score(population))
     assert score(optimizer.mean[None])[0] > -1e-12

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InputError, PisensoryError
-from ..train import TrainingInterrupted
+from ..runs import TrainingInterrupted
 from . import clone, evaluate, models, page, plot, report, train, video
 from .arguments import name_options
 from .load import load_module

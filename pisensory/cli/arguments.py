@@ -80,9 +80,10 @@ def given(options: argparse.Namespace, scope: str) -> dict[str, Any]:
 def name_options(message: str, options: argparse.Namespace) -> str:
     """Return a message of the library's in which its arguments are called by the options that give them."""
     for name in (place.partition(".")[2] for place in vars(options)):
-        # A name of one word is one only where a message begins with it, as those on arguments do.
+        # A name of one word is one where a message begins with it, or in a list of a run's settings.
         if name:
-            message = re.sub(rf"\b{name}\b" if "_" in name else rf"^{name}\b", flags(name)[0], message)
+            where = rf"\b{name}\b" if "_" in name else rf"^{name}\b|(?<=  training ){name}\b"
+            message = re.sub(where, flags(name)[0], message)
     return message
 
 
@@ -93,7 +94,11 @@ def arguments_of(source: Any) -> list[Argument]:
     for name, parameter in inspect.signature(source).parameters.items():
         annotation = _plain(parameter.annotation)
         if annotation in _TYPES:
-            found.append(Argument(name, _TYPES[annotation], parameter.default, texts.get(name, "").rstrip(".")))
+            text, default = texts.get(name, "").rstrip("."), parameter.default
+            brackets = re.fullmatch(r"(.*) \((.*)\)", text)
+            if default is None and brackets:  # how a default is told that depends on the run
+                text, default = brackets[1], brackets[2]
+            found.append(Argument(name, _TYPES[annotation], default, text))
     return found
 
 
@@ -111,10 +116,11 @@ def _plain(annotation: Any) -> str:
 
 
 def _show_default(default: Any, text: str) -> str:
-    if default is None or default is False or type(default) not in _TYPES_SHOWN or "default:" in text:
+    if default in (None, False, "False") or type(default) not in _TYPES_SHOWN or "default:" in text:
         return ""
-    shown = (",".join(map(str, default)) or "none") if isinstance(default, tuple) else default
-    return f" (default: {shown})"
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default)) or "none"
+    return f" (default: {f'{default:g}' if isinstance(default, float) else default})"
 
 
 def _sizes(text: str) -> tuple[int, ...]:

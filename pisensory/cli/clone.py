@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from ..cloning import CloneSettings, clone
+from ..cloning import clone
 from ..errors import check_int
 from ..evaluate import evaluate, score_table
 from ..files import load_params
-from ..runs import BEST
+from ..runs import BEST, CONFIG
 from ..train import train
+from ..train.loop import check_covariances
 from .arguments import add_options, given
 from .options import (
     Model, add_sizes, add_task, choose_policy, choose_task, default_policy, load_model, make_task, policy_names,
@@ -35,7 +35,6 @@ def add(commands: Any) -> None:
     parser.add_argument("teacher", metavar="TEACHER", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="folder for settings, metrics, checkpoint and student")
     group = parser.add_argument_group("cloning")
-    add_options(group, "run", {"": CloneSettings}, leave_out=("clip", "teacher", "init"))
     add_options(group, "run", {"": clone}, n_jobs=-1)
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: random)")
     group.add_argument(
@@ -53,14 +52,17 @@ def run(options: argparse.Namespace) -> int:
     old, _ = read_old(options)
     task = make_task(options, task_of(old, teacher.task))
     student = choose_policy(options, options.student, old, default_policy(options.student, task))
+    if generations is not None:
+        check_covariances(student)
     init = None if options.init_from is None else load_params(options.init_from)
     result = clone(student, (teacher.policy, teacher.params), task, options.run_dir, init=init, **asked)
     students = {"student": Model(result.policy, result.params, task)}
     where = {name: asked[name] for name in ("n_jobs", "executor") if name in asked}
     if generations is not None:
+        folder = result.run_dir / "evolve"
         evolved = train(
-            result.policy, task, Path(options.run_dir, "evolve"), generations=generations, init=result.params,
-            sigma0=_EVOLVE_SIGMA0, resume=asked.get("resume", False), progress=True, **where,
+            result.policy, task, folder, generations=generations, init=result.params, sigma0=_EVOLVE_SIGMA0,
+            resume=(folder / CONFIG).exists(), progress=True, **where,
         )  # fmt: skip
         students["student, evolved"] = Model(result.policy, evolved.params, task)
     print(f"{result.rounds} rounds, {result.updates:,} updates. The best student: {result.run_dir / BEST}\n")

@@ -7,12 +7,13 @@ import dataclasses
 from typing import Any
 
 from ..cloning import TAUGHT_POLICY, train_with_teacher
+from ..errors import InputError
 from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..runs import BEST
 from ..tasks import Task
 from ..train import TrainResult, train
-from ..train.presets import PRESETS
+from ..train.settings import PRESETS
 from .arguments import add_options, given
 from .options import add_sizes, add_task, choose_policy, default_policy, make_task, policy_names, read_old, task_of
 
@@ -39,7 +40,8 @@ def add(commands: Any) -> None:
         "-e 64 --sigma0 0.01 --sigma-min 0.002 --diagonal. paper, and all others: -p 256 -e 16 --sigma0 0.1 "
         "from zeros. Options that are given go first (default: best)",
     )  # fmt: skip
-    add_options(group, "run", {"": train}, n_jobs=-1)
+    by_preset = dict.fromkeys(("population_size", "n_episodes", "sigma0"), "by preset")
+    add_options(group, "run", {"": train}, n_jobs=-1, **by_preset)
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
     add_task(parser, default="harder")
     add_sizes(parser)
@@ -52,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     task = make_task(options, task_of(old))
     fresh = old is None and options.preset == "best" and options.init_from is None
     if recipe or (fresh and (task.kind, options.policy) == _TAUGHT):
+        if options.init_from is not None:
+            raise InputError(f"--init-from is not for {options.run_dir}, which begins with a teacher: leave it out")
         policy = choose_policy(options, options.policy, old, TAUGHT_POLICY)
         result = train_with_teacher(policy, task, options.run_dir, **asked)
     else:

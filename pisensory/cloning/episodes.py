@@ -1,4 +1,4 @@
-"""What a student learns from: episodes with a teacher's actions, collected in blocks and kept on disk."""
+"""What a student learns from: episodes with a teacher's actions, collected in batches and kept on disk."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, Union
+from typing import Union
 
 import numpy as np
 
 from ..errors import FileError, InputError
 from ..files import MAX_BYTES, header_array, is_temporary, make_folder, read_header, read_npz, write_npz
 from ..policies import Policy
+from ..rollout import Chunk, Step, live, single_chunk
 from ..tasks import Task
 from ..tasks.base import Seed
 
 _FORMAT = "pisensory-episodes"
-_BLOCK_NAME = re.compile(r"block-(\d{6,})\.npz")
+_FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
 TeacherFunction = Callable[[np.ndarray], np.ndarray]
 Teacher = Union["tuple[Policy, np.ndarray]", TeacherFunction]
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class Batch:
     """Episodes collected together.
 
     Attributes:
-        observations: what the student saw (step, feature, episode), float32.
+        observations: what the student saw (step, feature, channel, episode), float32.
         previous_actions: the action before each step, as taken (step, action, episode), float32.
         labels: the teacher's actions (step, action, episode), float32.
         alive: whether the step was part of the episode (step, episode).
@@ -42,93 +43,89 @@ class Block:
     alive: np.ndarray
     sources: np.ndarray
 
-
-class _Actor(Protocol):
-    """A teacher or student in the middle of episodes."""
-
-    def act(self, observations: np.ndarray) -> np.ndarray: ...
-
-
-class _PolicyActor:
-    def __init__(self, policy: Policy, params: np.ndarray, n_features: int, n_episodes: int) -> None:
-        self._run = policy.start(policy.prepare(params[None]), n_features, n_episodes)
-
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Return actions (action, episode) for observations (feature, episode)."""
-        self._run.observations[0, :, 0] = observations
-        self._run.step()
-        return self._run.actions[0].copy()
-
-
-class _FunctionActor:
-    def __init__(self, function: TeacherFunction, n_actions: int) -> None:
-        self._function, self._n_actions = function, n_actions
-
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Return actions (action, episode) for observations (feature, episode)."""
-        actions = np.asarray(self._function(observations.T.copy()), dtype=np.float32)
-        expected = (observations.shape[1], self._n_actions)
-        if actions.shape != expected:
-            raise InputError(
-                f"the teacher must return actions of shape (episode, action) = {expected}, got {actions.shape}"
-            )
-        return actions.T
+    def beginning(self, n_steps: int) -> Batch:
+        """Return the first steps of the episodes."""
+        return Batch(*(getattr(self, field.name)[:n_steps] for field in dataclasses.fields(self)))
 
 
 def collect(
     teacher: Teacher,
-    student: tuple[Policy, np.ndarray] | None,
+    student: tuple[Policy, np.ndarray],
     task: Task,
     n_episodes: int,
     seed: Seed,
-    teacher_share: float = 0.0,
+    shares: tuple[float, float] = (1.0, 1.0),
     with_sources: bool = False,
-) -> Block:
+) -> Batch:
     """Live through episodes and note the teacher's action at every step.
 
     The teacher sees the task's own inputs, the student what the task's perturbation makes of them.
 
     Args:
-        teacher: a policy with its vector, or a function from observations (episode, feature) to actions
-            (episode, action) in [-1, 1].
-        student: whose actions are taken (DAgger: Ross, Gordon and Bagnell, 2011); the teacher's if None.
+        teacher: a policy with its vector, or a function from observations (episode, feature), or (episode, feature,
+            channel) where there are several channels, to actions (episode, action) in [-1, 1].
+        student: a policy with its vector, which sees and, as far as it may, acts (DAgger: Ross, Gordon and
+            Bagnell, 2011).
         task: what to do.
         n_episodes: how many.
         seed: of the episodes.
-        teacher_share: how much of the student's actions is still the teacher's, from none in the first episode,
-            evenly on, to this much in the last; it keeps a student that knows little near where its teacher goes.
+        shares: how much of the actions is the teacher's, in the first episode and, evenly on, in the last; the rest
+            is the student's.
         with_sources: whether to note which input is which.
 
     Raises:
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
     """
-    run = task.start(seed, np.arange(n_episodes)[None])
-    plain, n_sources = run.plain, len(task.senses.names)
-    taught = _start_teacher(teacher, n_sources, task.n_actions, n_episodes)
-    learner = None if student is None else _PolicyActor(*student, task.n_features, n_episodes)
-    shares = np.linspace(0, teacher_share, n_episodes, dtype=np.float32)
-    steps: list[tuple[np.ndarray, ...]] = []
-    alive = np.ones((1, n_episodes), bool)
-    actions = np.zeros((task.n_actions, n_episodes), np.float32)
+    chunk = single_chunk(*student, task, n_episodes, seed)
+    there, teach = chunk.episodes >= 0, _start_teacher(teacher, chunk)
+    n_sources = len(task.senses.names)
+    share = np.linspace(*shares, n_episodes, dtype=np.float32)
+    previous = np.zeros((task.n_actions, n_episodes), np.float32)
     sources = np.empty((0, n_episodes), np.int16)
-    shown = np.empty((n_sources, 1, n_episodes), np.float32)
-    seen = np.empty((task.n_features, 1, n_episodes), np.float32)
-    while len(steps) < task.max_steps and alive.any():
-        run.observe(seen.transpose(1, 0, 2)[:, :, None])
-        plain.observe(shown.transpose(1, 0, 2)[:, :, None])
-        label = _check_actions(taught.act(shown[:, 0]), len(steps))
+    steps = []
+    for step in live(chunk):
+        if not step.alive.any():
+            break
+        label = _check_actions(teach(step), step.number)
         if with_sources:
-            sources = np.minimum(run.sources[0], n_sources).astype(np.int16)
-        steps.append((seen[:, 0].copy(), actions, label, alive[0].copy(), sources))
-        actions = label if learner is None else (1 - shares) * learner.act(seen[:, 0]) + shares * label
-        alive &= ~run.step(actions[None], alive)[1]
-    return Block(*(np.stack(parts) for parts in zip(*steps)))
+            sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16)
+        seen, alive = chunk.in_order(step.observations), chunk.in_order(step.alive)
+        steps.append((seen, previous, label, alive, sources))
+        previous = (1 - share) * chunk.in_order(step.actions) + share * label
+        step.actions.swapaxes(1, 2)[there] = previous.T
+    return Batch(*(np.stack(parts) for parts in zip(*steps)))
 
 
-def _start_teacher(teacher: Teacher, n_features: int, n_actions: int, n_episodes: int) -> _Actor:
+def _start_teacher(teacher: Teacher, chunk: Chunk) -> Callable[[Step], np.ndarray]:
+    """Return what gives the teacher's actions (action, episode) at each step of the chunk, to be asked in order."""
+    senses, n_actions = chunk.task.senses, chunk.task.n_actions
+    n_rows, width = chunk.episodes.shape
     if callable(teacher):
-        return _FunctionActor(teacher, n_actions)
-    return _PolicyActor(*teacher, n_features, n_episodes)
+        shown = np.empty((n_rows, len(senses.names), senses.n_channels, width), np.float32)
+
+        def ask(step: Step) -> np.ndarray:
+            step.task.plain.observe(shown)
+            inputs = np.moveaxis(chunk.in_order(shown), -1, 0).copy()
+            actions = np.asarray(teacher(inputs if senses.n_channels > 1 else inputs[:, :, 0]), dtype=np.float32)
+            if actions.shape != (len(inputs), n_actions):
+                raise InputError(
+                    "the teacher must return actions of shape (episode, action) = "
+                    f"{len(inputs), n_actions}, got {actions.shape}"
+                )
+            return actions.T
+
+        return ask
+    policy, params = teacher
+    weights = policy.prepare(np.repeat(np.asarray(params)[None], n_rows, axis=0))
+    run = policy.start(weights, len(senses.names), width)
+
+    def act(step: Step) -> np.ndarray:
+        step.task.plain.observe(run.observations)
+        with np.errstate(over="ignore", under="ignore"):  # as in a rollout
+            run.step()
+        return chunk.in_order(run.actions)
+
+    return act
 
 
 def _check_actions(actions: np.ndarray, step: int) -> np.ndarray:
@@ -143,82 +140,128 @@ def _check_actions(actions: np.ndarray, step: int) -> np.ndarray:
 
 
 class EpisodeStore:
-    """Blocks of episodes in a folder, of which only so many bytes are used, the latest.
+    """Batches of episodes in a folder, of which only so many bytes are used, the latest.
 
-    Which blocks are used depends on nothing but their number and size, so that a run that is resumed uses the
-    same ones. Others are deleted by `prune`, once the run has a checkpoint from which they are not needed.
+    Which are used depends on nothing but their number and size, so that a run that is resumed uses the same ones.
+    Others are deleted by `prune`, once the run has a checkpoint from which they are not needed.
 
     Args:
-        folder: for the files, one a block; made if it is missing.
-        about: what the blocks were made of; a file that says otherwise is refused.
-        max_bytes: how much to use; the latest block is always used.
+        folder: for the files, one a batch; made when the first is written.
+        about: what the batches were made of; a file that says otherwise is refused.
+        max_bytes: how much to use; the latest batch is always used.
+        n_sources: how many inputs of its own the task has.
     """
 
-    def __init__(self, folder: Path, about: str, max_bytes: int) -> None:
-        self.folder, self._about, self._max_bytes = make_folder(folder), about, max_bytes
-        for path in filter(is_temporary, folder.iterdir()):  # of a process that was killed while it wrote
-            _delete(path)
+    def __init__(self, folder: Path, about: str, max_bytes: int, n_sources: int) -> None:
+        self.folder, self._about, self._max_bytes, self._n_sources = folder, about, max_bytes, n_sources
+        self._sizes: dict[int, int] = {}  # the bytes of each batch, in their order
 
     def path(self, number: int) -> Path:
-        """Return the file of a block."""
+        """Return the file of a batch."""
         return self.folder / f"block-{number:06d}.npz"
 
-    def write(self, number: int, block: Block) -> None:
-        """Write a block; raise InputError if it is too large to be read again."""
-        arrays = dataclasses.asdict(block)
+    def write(self, number: int, batch: Batch) -> None:
+        """Write a batch, later than those before; raise InputError if it is too large to be read again."""
+        arrays = dataclasses.asdict(batch)
         size = sum(array.nbytes for array in arrays.values())
         if size > 0.99 * MAX_BYTES:
             raise InputError(
-                f"{block.alive.shape[1]} episodes take {size >> 20} MB, and a file may have {MAX_BYTES >> 20}: "
+                f"{batch.alive.shape[1]} episodes take {size >> 20} MB, and a file may have {MAX_BYTES >> 20}: "
                 "lower batch_size (--batch-size)"
             )
         header = header_array({"format": _FORMAT, "version": 1, "about": self._about})
+        make_folder(self.folder)
         write_npz(self.path(number), {"header": header, **arrays})
+        self._sizes[number] = self._measure(number)
 
-    def numbers(self, below: int) -> list[int]:
-        """Return the numbers of the blocks in use, of those before the number `below`."""
-        sizes = self._sizes(below)
-        unused = self._unused(sizes)
-        return [number for number in sizes if number not in unused]
+    def restore(self, numbers: list[int]) -> None:
+        """Take on the batches of these numbers; delete all others, which are of after or long before them.
 
-    def is_full(self, below: int) -> bool:
-        """Return whether blocks no longer in use take an eighth as much as may be used, or more."""
-        sizes = self._sizes(below)
-        return 8 * sum(sizes[number] for number in self._unused(sizes)) >= self._max_bytes
+        Raises FileError, naming it, if one is missing.
+        """
+        self._sizes = {number: self._measure(number) for number in sorted(numbers)}
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            match = _FILE_NAME.fullmatch(path.name)
+            if is_temporary(path) or (match and int(match[1]) not in self._sizes):
+                _delete(path)
 
-    def prune(self, below: int) -> None:
-        """Delete the blocks before the number `below` that are no longer in use."""
-        for number in self._unused(self._sizes(below)):
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the batches in use."""
+        unused = self._unused()
+        return [number for number in self._sizes if number not in unused]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether batches no longer in use take an eighth as much as may be used, or more."""
+        return 8 * sum(self._sizes[number] for number in self._unused()) >= self._max_bytes
+
+    def prune(self) -> None:
+        """Delete the batches that are no longer in use."""
+        for number in self._unused():
             _delete(self.path(number))
+            del self._sizes[number]
 
-    def _unused(self, sizes: dict[int, int]) -> set[int]:
-        """Return the numbers of the blocks, of these, before the latest that may be used together."""
+    def _unused(self) -> set[int]:
+        """Return the numbers of the batches before the latest that may be used together."""
         size = 0
-        for place, number in enumerate(reversed(sizes)):
-            size += sizes[number]
+        for place, number in enumerate(reversed(self._sizes)):
+            size += self._sizes[number]
             if place and size > self._max_bytes:
-                return {other for other in sizes if other <= number}
+                return {other for other in self._sizes if other <= number}
         return set()
 
-    def _sizes(self, below: int) -> dict[int, int]:
-        """Return the bytes that each block before the number `below` takes, in their order."""
-        matches = (_BLOCK_NAME.fullmatch(path.name) for path in self.folder.glob("block-*.npz"))
-        numbers = sorted(int(match[1]) for match in matches if match)
-        try:
-            return {number: self.path(number).stat().st_size for number in numbers if number < below}
-        except OSError as error:
-            raise FileError(f"cannot read {self.folder}: {error.strerror or error}") from error
-
-    def read(self, number: int) -> Block:
-        """Read a block; raise FileError if it is damaged, or of another task, teacher or student."""
+    def _measure(self, number: int) -> int:
         path = self.path(number)
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            raise _missing(path) from None
+        except OSError as error:
+            raise FileError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def read(self, number: int) -> Batch:
+        """Read a batch; raise FileError if it is missing, damaged, or of another task, teacher or student."""
+        path = self.path(number)
+        if not path.exists():
+            raise _missing(path)
         arrays = read_npz(path)
         if read_header(arrays, path, _FORMAT).get("about") != self._about:
             raise FileError(f"{path} holds episodes of another task, teacher or student: clone in another folder")
         try:
-            return Block(*(arrays[field.name] for field in dataclasses.fields(Block)))
+            return _check(Batch(*(arrays[field.name] for field in dataclasses.fields(Batch))), self._n_sources)
         except KeyError as error:
             raise FileError(f"{path} is damaged: it has no {error}") from None
+        except ValueError as error:
+            raise FileError(f"{path} is damaged: {error}") from None
+
+
+def _check(batch: Batch, n_sources: int) -> Batch:
+    """Return a batch; raise ValueError for shapes that do not fit each other, or what no episodes are."""
+    n_steps, n_features, _, n_episodes = batch.observations.shape
+    n_actions = batch.labels.shape[1]
+    for name, shapes in (
+        ("labels", [(n_steps, n_actions, n_episodes)]),
+        ("previous_actions", [(n_steps, n_actions, n_episodes)]),
+        ("alive", [(n_steps, n_episodes)]),
+        ("sources", [(n_steps, n_features, n_episodes), (n_steps, 0, n_episodes)]),
+    ):
+        if getattr(batch, name).shape not in shapes:
+            raise ValueError(f"its {name} are of the shape {getattr(batch, name).shape}")
+    if batch.alive.dtype != bool or not batch.alive[0].any():
+        raise ValueError("no episode in it is alive")
+    for name in ("labels", "previous_actions"):
+        if not (np.abs(getattr(batch, name)) <= 1).all():
+            raise ValueError(f"its {name} are not all numbers in [-1, 1]")
+    if batch.sources.dtype.kind != "i" or not ((batch.sources >= 0) & (batch.sources <= n_sources)).all():
+        raise ValueError(f"its sources are not all inputs, 0 to {n_sources}")
+    if not np.isfinite(batch.observations).all():
+        raise ValueError("its observations are not all finite")
+    return batch
+
+
+def _missing(path: Path) -> FileError:
+    return FileError(f"{path} is missing, and the run needs it: put it back, or clone in another folder")
 
 
 def _delete(path: Path) -> None:

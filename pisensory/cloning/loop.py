@@ -1,42 +1,34 @@
-"""The cloning loop: collect episodes, learn from them, score the student; metrics and checkpoints on the way."""
+"""Behavioural cloning: collect episodes, learn from them, score the student."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import json
 import math
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, PisensoryError, check_int, check_positive
-from ..executors import Executor, ExecutorLike, open_executor, rollout
-from ..files import PathLike, save_policy
+from ..errors import InputError, check_int
+from ..executors import Executor, ExecutorLike
+from ..files import PathLike
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
+from ..runs.config import merge, name_bytes
+from ..runs.deadline import Deadline
+from ..runs.held_out import score_held_out
+from ..runs.learner import Learner, State
+from ..runs.run import open_run
 from ..tasks import Task
-from ..tasks.base import check_seed
-from ..train import TrainingInterrupted, records
-from ..train.loop import HELD_OUT_SEED
-from ..train.progress import Progress
-from ..train.signals import Stopped, StopSignals
 from .adam import Adam, clip, cosine_rate
-from .episodes import Block, EpisodeStore, Teacher, collect
+from .episodes import Batch, EpisodeStore, Teacher, collect
 from .identify import identify
+from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
 _INIT, _EPISODES, _ORDER, _HELD_OUT = range(4)
-COLUMNS = (
-    "round", "env_steps", "updates", "loss", "identify_loss", "held_out_loss", "held_out", "learning_rate", "seconds",
-    "elapsed",
-)  # fmt: skip
-_CHECKPOINT_SECONDS = 20.0
 _EPISODE_FOLDER = "episodes"
 
 
@@ -63,59 +55,36 @@ class CloneResult:
     run_dir: Path
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """The settings that the result of cloning depends on, as kept in config.json."""
-
-    rounds: int = 400
-    teacher_rounds: int = 16
-    updates: int = 25
-    batch_size: int = 64
-    memory: int = 60
-    window: int = 100
-    learning_rate: float = 1e-3
-    clip: float = 0.5
-    action_noise: float = 0.03
-    teacher_gain: float = 1.0
-    teacher_share: float = 0.0
-    identify: float = 0.0
-    dagger: bool = False
-    seed: int = 0
-    eval_every: int = 5
-    patience: int = 40
-    n_eval_episodes: int = 256
-    max_megabytes: int = 1024
-    teacher: str = ""
-    init: str = "random"
-
-    def __post_init__(self) -> None:
-        for name in (
-            "rounds", "teacher_rounds", "updates", "batch_size", "memory", "window", "eval_every", "patience",
-            "n_eval_episodes", "max_megabytes",
-        ):  # fmt: skip
-            check_int(name, getattr(self, name), 1)
-        for name in ("learning_rate", "clip", "teacher_gain"):
-            check_positive(name, getattr(self, name))
-        for name in ("action_noise", "teacher_share", "identify"):
-            check_positive(name, getattr(self, name), allow_zero=True)
-        if self.teacher_share > 1:
-            raise InputError(f"teacher_share must be a number from 0 to 1, got {self.teacher_share}")
-        check_seed(self.seed)
-
-
 def clone(
     student: Policy,
     teacher: Teacher,
     task: Task,
     run_dir: PathLike,
     *,
+    rounds: int | None = None,
+    teacher_rounds: int | None = None,
+    updates: int | None = None,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    window: int | None = None,
+    learning_rate: float | None = None,
+    clip: float | None = None,
+    action_noise: float | None = None,
+    teacher_gain: float | None = None,
+    dagger: bool | None = None,
+    teacher_share: float | None = None,
+    identify: float | None = None,
+    seed: int | None = None,
+    eval_every: int | None = None,
+    patience: int | None = None,
+    n_eval_episodes: int | None = None,
+    max_megabytes: int | None = None,
     init: object = None,
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,
     executor: ExecutorLike = None,
     progress: bool | str = False,
-    **settings: Any,
 ) -> CloneResult:
     """Train a student to act as a teacher does, by back-propagation through time.
 
@@ -126,29 +95,41 @@ def clone(
     `updates` steps of descent, each on one batch, from the beginning of its episodes on. The best student on
     held-out episodes is kept.
 
+    A setting that is not given is that of the run to resume, and else the default in brackets.
+
     Args:
         student: the network to train.
-        teacher: (policy, vector), or a function from observations (episode, feature) to actions (episode,
-            action) in [-1, 1].
+        teacher: (policy, vector), or a function from observations (episode, feature), or (episode, feature, channel)
+            where there are several channels, to actions (episode, action) in [-1, 1].
         task: what to do; its perturbation is for the student alone.
-        run_dir: the run folder; it gets config.json, metrics.csv, checkpoint.npz, best.npz, and episodes/.
-        init: the first vector (parameter,); random, uniform within 1/sqrt(inputs of a layer), if None.
+        run_dir: the run folder; it gets config.json, metrics.csv, checkpoint.npz, best.npz, policy.npz, and episodes/.
+        rounds: of collecting and learning (400).
+        teacher_rounds: in which the teacher acts (16).
+        updates: steps of descent a round (25).
+        batch_size: episodes a batch (64).
+        memory: latest batches to choose from (60).
+        window: the shortest sequence, in steps (100).
+        learning_rate: at first; it falls to a hundredth (0.001).
+        clip: the longest gradient (0.5).
+        action_noise: added to the previous actions (0.03).
+        teacher_gain: a factor on the teacher's outputs before their tanh; below one, a teacher that steers by degrees
+            and not by bangs, which is easier to copy (1).
+        dagger: whether the student acts after the first rounds (False).
+        teacher_share: how much of the actions in its episodes is still the teacher's, spread evenly from none in the
+            first episode of a batch to this much in the last (0).
+        identify: the weight of a second loss that asks each LSTM of a student which of the task's inputs it is fed (0).
+        seed: of everything random (0).
+        eval_every: rounds between held-out scores (5).
+        patience: scores without a better one that end the run (40).
+        n_eval_episodes: held-out episodes (256).
+        max_megabytes: of the latest batches are used (1024).
+        init: the first vector (parameter,) (random, uniform within 1/sqrt(inputs of a layer)).
         minutes: stop after this time, if the rounds are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
         n_jobs: processes that score the student; -1 for one a core.
         executor: where they are scored: "serial", "processes", "dask:ADDRESS", or an object with
             `map(function, items)`.
         progress: show a progress bar; a text stands before it.
-        **settings: any of rounds (400), teacher_rounds (16), updates (25 a round), batch_size (64 episodes),
-            memory (60 latest batches to choose from), window (100 steps, the shortest sequence),
-            learning_rate (0.001, falling to a hundredth), clip (0.5, of the gradient's norm), action_noise
-            (0.03), teacher_gain (1, a factor on the teacher's outputs before their tanh; below one, a teacher
-            that steers by degrees and not by bangs, which is easier to copy), dagger (False), teacher_share (0,
-            how much of the actions in a student's episodes is still the teacher's, spread evenly from none in
-            the first episode of a batch to this much in the last), identify (0, the weight of a second loss that
-            asks each LSTM of an invariant student which of the task's inputs it is fed), seed (0), eval_every (5
-            rounds), patience (40 scores without a better one end the run), n_eval_episodes (256), max_megabytes
-            (1024, of the latest blocks to use).
 
     Returns:
         The best student.
@@ -156,31 +137,46 @@ def clone(
     Raises:
         InputError: for impossible settings, a teacher or student that does not fit the task, settings other
             than those of the run to resume, or a teacher that returns anything but numbers in [-1, 1].
-        FileError: if the run folder is not one, or cannot be written.
+        FileError: if the run folder is not one, is in use, or cannot be written.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    if minutes is not None:
-        minutes = check_positive("minutes", minutes)
+    settings: dict[str, Any] = {
+        "rounds": rounds, "teacher_rounds": teacher_rounds, "updates": updates, "batch_size": batch_size,
+        "memory": memory, "window": window, "learning_rate": learning_rate, "clip": clip,
+        "action_noise": action_noise, "teacher_gain": teacher_gain, "dagger": dagger, "teacher_share": teacher_share,
+        "identify": identify, "seed": seed, "eval_every": eval_every, "patience": patience,
+        "n_eval_episodes": n_eval_episodes, "max_megabytes": max_megabytes,
+    }  # fmt: skip
+    given = {name: value for name, value in settings.items() if value is not None}
+    deadline = Deadline(minutes)
     check_fit(student, task)
-    name = _check_teacher(teacher, task)
-    unknown = set(settings) - {field.name for field in dataclasses.fields(Settings)}
-    if unknown:
-        raise InputError(f"clone has no setting {sorted(unknown)[0]!r}")
-    chosen = Settings(**{**settings, "teacher": name, "init": _name_initial(init, run_dir, resume)})
-    if chosen.identify and not student.state_size:
-        raise InputError(
-            f"identify is for an invariant student, whose inputs can be shuffled: leave it out, got {student}"
+    given["teacher"] = _name_teacher(teacher, task)
+    start = None if init is None else check_params(init, student.n_params)
+    if start is not None:
+        given["init"] = name_bytes(start.tobytes())
+
+    def settle(saved: dict[str, Any]) -> CloneSettings:
+        merged = merge(CloneSettings, saved, given)
+        _check_student(student, task, merged.identify)
+        soften(teacher, merged.teacher_gain)
+        return merged
+
+    with open_run(run_dir, student, task, settle, resume=resume, n_jobs=n_jobs, executor=executor) as run:
+        learner = Cloning(student, teacher, task, run.settings, start, run.executor, run.folder / _EPISODE_FOLDER)
+        run.lead(learner, deadline, progress)
+        return CloneResult(
+            student, run.best_params, run.best_score, learner.done, learner.env_steps, learner.updates, run.folder
         )
-    teacher = _soften(teacher, chosen.teacher_gain)
-    generator = np.random.default_rng(np.random.SeedSequence((chosen.seed, _INIT)))
-    initial = student.initial(generator) if init is None else check_params(init, student.n_params)
-    with StopSignals() as signals, open_executor(executor, n_jobs) as opened:
-        run = _Run(student, teacher, task, chosen, initial, Path(run_dir), resume, opened)
-        with run.lock:
-            return run.train(minutes, progress, signals)
 
 
-def _check_teacher(teacher: Teacher, task: Task) -> str:
+def _check_student(student: Policy, task: Task, identify: float) -> None:
+    """Raise InputError if a student cannot be taught like that."""
+    student.unroll(np.zeros(student.n_params), np.zeros((1, task.n_features, task.n_channels, 1)))
+    if identify and not student.state_size:
+        raise InputError(f"identify is for a student with a state for each of its inputs: leave it out, got {student}")
+
+
+def _name_teacher(teacher: Teacher, task: Task) -> str:
     """Return a name for the teacher that tells it from others; raise InputError if it does not fit the task."""
     if callable(teacher):
         return f"function:{getattr(teacher, '__qualname__', type(teacher).__name__)}"
@@ -190,11 +186,10 @@ def _check_teacher(teacher: Teacher, task: Task) -> str:
         raise InputError(f"teacher must be (policy, vector) or a function, got {teacher!r}") from None
     check_fit(policy, task.plain)
     vector = check_params(params, policy.n_params)
-    described = json.dumps(policy.config, sort_keys=True).encode() + vector.tobytes()
-    return "sha256:" + hashlib.sha256(described).hexdigest()[:16]
+    return name_bytes(json.dumps(policy.config, sort_keys=True).encode() + vector.tobytes())
 
 
-def _soften(teacher: Teacher, gain: float) -> Teacher:
+def soften(teacher: Teacher, gain: float) -> Teacher:
     """Return the teacher with its last layer multiplied by `gain`."""
     if gain == 1:
         return teacher
@@ -204,163 +199,118 @@ def _soften(teacher: Teacher, gain: float) -> Teacher:
     return policy, policy.soften(params, gain)
 
 
-def _name_initial(init: object, run_dir: PathLike, resume: bool) -> str:
-    config = Path(run_dir) / records.CONFIG
-    if init is None and resume and config.exists():
-        return str(records.read_config(run_dir)["training"].get("init"))
-    return "random" if init is None else "sha256:" + hashlib.sha256(np.asarray(init).tobytes()).hexdigest()[:16]
+class Cloning(Learner):
+    """A student under a teacher: its vector, the optimizer of that, and the episodes it learns from."""
 
-
-class _Run:
-    """One clone under way: the student, its optimizer, the folder, and how far it is."""
+    unit = "round"
+    shown = ("loss",)
 
     def __init__(
         self,
         student: Policy,
         teacher: Teacher,
         task: Task,
-        settings: Settings,
-        initial: np.ndarray,
-        run_dir: Path,
-        resume: bool,
+        settings: CloneSettings,
+        start: np.ndarray | None,
         executor: Executor,
+        folder: Path,
     ) -> None:
-        self.student, self.teacher, self.task, self.settings = student, teacher, task, settings
-        self.executor = executor
-        config = {"policy": student.config, "task": task.config, "training": dataclasses.asdict(settings)}
-        self.folder, self.lock = records.open_run(run_dir, config, resume)
-        teacher_name = [settings.teacher, settings.teacher_gain]
-        about = json.dumps([student.config, task.config, teacher_name, settings.seed], sort_keys=True)
-        self.store = EpisodeStore(self.folder / _EPISODE_FOLDER, about, settings.max_megabytes * 2**20)
+        self.policy, self.task, self.settings, self.executor = student, task, settings, executor
+        self.teacher = soften(teacher, settings.teacher_gain)
+        self.total, self.patience = settings.rounds, settings.patience
+        n_sources = len(task.senses.names)
+        about = [student.config, task.config, [settings.teacher, settings.teacher_gain], settings.seed]
+        self.store = EpisodeStore(folder, json.dumps(about, sort_keys=True), settings.max_megabytes * 2**20, n_sources)
         # A classifier has a row of bias and weights for each of the task's inputs, and one for noise.
-        self._classifier_shape = (0, 1)
-        if settings.identify:
-            self._classifier_shape = (task.plain.n_features + 1, 1 + student.state_size)
+        self._classifier_shape = (n_sources + 1, 1 + student.state_size) if settings.identify else (0, 1)
+        if start is None:
+            start = student.initial(np.random.default_rng(np.random.SeedSequence((settings.seed, _INIT))))
         # All that is learnt: the student's parameters, then the classifier's.
-        self.vector = np.concatenate([initial, np.zeros(math.prod(self._classifier_shape))])
+        self.vector = np.concatenate([start, np.zeros(math.prod(self._classifier_shape))])
         self.adam = Adam(np.zeros(len(self.vector)), np.zeros(len(self.vector)))
-        self.best_params, self.best_score = initial, -np.inf
-        self.round = self.env_steps = self.updates = self.stale = 0
-        self.elapsed = 0.0
-        self._held_out: Block | None = None
-        if (self.folder / records.CHECKPOINT).exists():
-            self._restore()
-        else:
-            self._write()
+        self.updates = 0
+        self._held_out: Batch | None = None
 
     @property
     def params(self) -> np.ndarray:
         """The student's vector (parameter,)."""
-        return self.vector[: self.student.n_params]
+        return self.vector[: self.policy.n_params]
 
     @property
     def classifier(self) -> np.ndarray:
         """What tells inputs apart (class, 1 + hidden); empty if nothing does."""
-        return self.vector[self.student.n_params :].reshape(self._classifier_shape)
+        return self.vector[self.policy.n_params :].reshape(self._classifier_shape)
 
-    def train(self, minutes: float | None, progress: bool | str, signals: StopSignals) -> CloneResult:
-        deadline = np.inf if minutes is None else time.monotonic() + 60 * minutes
-        metrics = records.Metrics(self.folder, self.round, COLUMNS)
-        bar = Progress(self.settings.rounds, "round", self.round, progress)
-        last_checkpoint = time.monotonic()
-        try:
-            while self.round < self.settings.rounds and self.stale < self.settings.patience:
-                before = self._snapshot()
-                try:
-                    with signals.interruptible():
-                        row = self._learn()
-                except Stopped:
-                    self._restore_snapshot(before)
-                    break
-                except PisensoryError:
-                    self._restore_snapshot(before)
-                    with contextlib.suppress(FileError):  # of a full disk: the last checkpoint stays
-                        self._write()
-                    raise
-                metrics.write(row)
-                bar.update(loss=f"{row['loss']:.3f}", held_out=f"{self.best_score:.1f}")
-                over = time.monotonic() > deadline
-                if over or self.store.is_full(self.round) or time.monotonic() - last_checkpoint > _CHECKPOINT_SECONDS:
-                    self._write()
-                    last_checkpoint = time.monotonic()
-                if over:
-                    break
-            self._write()
-        finally:
-            bar.close()
-            metrics.close()
-        if signals.received is not None:
-            raise TrainingInterrupted(
-                f"stopped by {signal.Signals(signals.received).name} after round {self.round}; a checkpoint is in "
-                f"{self.folder}: resume with the same settings and --resume (resume=True)",
-                signals.received,
-            )
-        return CloneResult(
-            self.student,
-            self.best_params,
-            float(self.best_score),
-            self.round,
-            self.env_steps,
-            self.updates,
-            self.folder,
-        )
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether episodes that are no longer used fill the disk."""
+        return self.store.is_full
 
-    def _learn(self) -> dict[str, Any]:
-        """Do one round, and return its line for metrics.csv."""
-        start = time.monotonic()
+    def advance(self) -> dict[str, Any]:
+        """Collect, learn, and score the student if it is time."""
         settings = self.settings
-        if self.round < settings.teacher_rounds or settings.dagger:
-            driver = None if self.round < settings.teacher_rounds else (self.student, self.params)
-            seed = (settings.seed, _EPISODES, self.round)
-            block = collect(
-                self.teacher, driver, self.task, settings.batch_size, seed, settings.teacher_share,
-                with_sources=bool(settings.identify),
-            )  # fmt: skip
-            self.store.write(self.round, block)
-            self.env_steps += int(block.alive.sum())
-        generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.round)))
-        rate = cosine_rate(settings.learning_rate, self.round / settings.rounds)
-        numbers = self.store.numbers(self.round + 1)[-settings.memory :]
+        if self.done < settings.teacher_rounds or settings.dagger:
+            shares = (1.0, 1.0) if self.done < settings.teacher_rounds else (0.0, settings.teacher_share)
+            batch = self._collect((settings.seed, _EPISODES, self.done), shares, bool(settings.identify))
+            self.store.write(self.done, batch)
+            self.env_steps += int(batch.alive.sum())
+        generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.done)))
+        rate = cosine_rate(settings.learning_rate, self.done / settings.rounds)
+        numbers = self.store.numbers[-settings.memory :]
         losses = np.mean(
             [
-                self._learn_from(self._choose_block(numbers, generator), rate, generator)
+                self._learn_from(self._choose_batch(numbers, generator), rate, generator)
                 for _ in range(settings.updates)
             ],
             axis=0,
         )
         held_out_loss = held_out = None
-        if self.round % settings.eval_every == 0:
-            held_out_loss, held_out = self._score()
-        self.round += 1
-        seconds = time.monotonic() - start
-        self.elapsed += seconds
+        if self.done % settings.eval_every == 0:
+            held_out_loss = self._held_out_loss()
+            held_out = score_held_out(self.policy, self.params, self.task, settings.n_eval_episodes, self.executor)
+        self.done += 1
         return {
-            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "loss": float(losses[0]),
-            "identify_loss": float(losses[1]) if settings.identify else None, "held_out_loss": held_out_loss,
-            "held_out": held_out, "learning_rate": rate, "seconds": round(seconds, 4),
-            "elapsed": round(self.elapsed, 3),
-        }  # fmt: skip
+            "updates": self.updates,
+            "loss": float(losses[0]),
+            "identify_loss": float(losses[1]) if settings.identify else None,
+            "held_out_loss": held_out_loss,
+            "held_out": held_out,
+            "learning_rate": rate,
+        }
 
-    def _learn_from(self, block: Block, rate: float, generator: np.random.Generator) -> tuple[float, float]:
-        """Take one step of descent on a block, or on the beginning of it.
+    def _collect(self, seed: tuple[int, ...], shares: tuple[float, float], with_sources: bool) -> Batch:
+        student = (self.policy, self.params)
+        return collect(self.teacher, student, self.task, self.settings.batch_size, seed, shares, with_sources)
+
+    def _choose_batch(self, numbers: list[int], generator: np.random.Generator) -> Batch:
+        """Return the last of these batches a third of the time, and else any of them.
+
+        What the student did long ago is no longer what it does: all batches alike would teach it to recover
+        from mistakes that it has ceased to make.
+        """
+        latest = generator.random() < 1 / 3
+        return self.store.read(numbers[-1] if latest else int(generator.choice(numbers)))
+
+    def _learn_from(self, batch: Batch, rate: float, generator: np.random.Generator) -> tuple[float, float]:
+        """Take one step of descent on a batch, or on the beginning of it.
 
         Returns the mean squared error, and the cross-entropy of telling inputs apart.
 
         The beginning is where skill is won or lost, and short sequences are cheap: lengths are drawn
         log-uniformly, from `window` steps to the whole.
         """
-        n_steps = len(block.alive)
+        n_steps = len(batch.alive)
         if n_steps > self.settings.window:
             n_steps = round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
-        block = Block(*(getattr(block, field.name)[:n_steps] for field in dataclasses.fields(Block)))
-        noise = self.settings.action_noise * generator.standard_normal(block.previous_actions.shape)
-        previous = np.clip(block.previous_actions + noise, -1, 1).astype(np.float32)
-        unrolled = self.student.unroll(self.params, block.observations[:, :, None], previous)
-        difference = (unrolled.actions - block.labels) * block.alive[:, None]
-        n_actions = int(block.alive.sum()) * difference.shape[1]
+        batch = batch.beginning(n_steps)
+        noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
+        previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
+        unrolled = self.policy.unroll(self.params, batch.observations, previous)
+        difference = (unrolled.actions - batch.labels) * batch.alive[:, None]
+        n_actions = int(batch.alive.sum()) * difference.shape[1]
         loss, d_hidden, d_classifier = 0.0, None, self.classifier
         if self.settings.identify and unrolled.hidden is not None:
-            loss, d_classifier, d_hidden = identify(self.classifier, unrolled.hidden, block.sources, block.alive)
+            loss, d_classifier, d_hidden = identify(self.classifier, unrolled.hidden, batch.sources, batch.alive)
             d_classifier, d_hidden = self.settings.identify * d_classifier, self.settings.identify * d_hidden
         gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
         gradient = clip(np.concatenate([gradient, d_classifier.ravel()]), self.settings.clip)
@@ -368,85 +318,29 @@ class _Run:
         self.updates += 1
         return float((difference**2).sum()) / n_actions, loss
 
-    def _choose_block(self, numbers: list[int], generator: np.random.Generator) -> Block:
-        """Return the last of these blocks a third of the time, and else any of them.
-
-        What the student did long ago is no longer what it does: all blocks alike would teach it to recover
-        from mistakes that it has ceased to make.
-        """
-        latest = generator.random() < 1 / 3
-        return self.store.read(numbers[-1] if latest else int(generator.choice(numbers)))
-
-    def _score(self) -> tuple[float, float | None]:
-        """Return the loss and the mean return on held-out episodes; keep the student if it is the best."""
-        settings = self.settings
+    def _held_out_loss(self) -> float:
+        """Return the loss on episodes of the teacher's from which nothing is learnt."""
         if self._held_out is None:
-            seed = (settings.seed, _HELD_OUT)
-            self._held_out = collect(self.teacher, None, self.task, settings.batch_size, seed)
-        loss = self._held_out_loss(self._held_out)
-        result = rollout(
-            self.student, self.params[None], self.task, settings.n_eval_episodes, HELD_OUT_SEED, executor=self.executor
+            self._held_out = self._collect((self.settings.seed, _HELD_OUT), (1.0, 1.0), False)
+        batch = self._held_out
+        actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
+        errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
+        return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])
+
+    def state(self) -> State:
+        """Return all that is learnt, the optimizer's moments, and which batches are in use."""
+        arrays = {"params": self.vector, "first": self.adam.first, "second": self.adam.second}
+        return arrays, {"updates": self.updates, "count": self.adam.count, "blocks": self.store.numbers}
+
+    def restore(self, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
+        """Take on a state."""
+        self.vector, first, second = (
+            check_params(arrays[name], len(self.vector)) for name in ("params", "first", "second")
         )
-        score = float(result.returns.mean())
-        self.stale += 1
-        if np.isfinite(score) and score > self.best_score:
-            self.best_score, self.best_params, self.stale = score, self.params, 0
-            save_policy(
-                self.folder / records.BEST, self.student, self.params, task=self.task.config, round=self.round + 1,
-                held_out=score, training=dataclasses.asdict(settings),
-            )  # fmt: skip
-        return loss, score if np.isfinite(score) else None
+        self.adam = Adam(first, second, check_int("count", progress["count"], 0))
+        self.updates = check_int("updates", progress["updates"], 0)
+        self.store.restore([check_int("blocks", number, 0) for number in progress["blocks"]])
 
-    def _held_out_loss(self, block: Block) -> float:
-        observations = block.observations[:, :, None]
-        actions = self.student.unroll(self.params, observations, block.previous_actions).actions
-        errors = ((actions - block.labels) * block.alive[:, None]) ** 2
-        return float(errors.sum()) / (int(block.alive.sum()) * block.labels.shape[1])
-
-    def _snapshot(self) -> tuple[Any, ...]:
-        adam = Adam(self.adam.first, self.adam.second, self.adam.count)
-        return (
-            self.vector, adam, self.round, self.elapsed, self.env_steps, self.updates, self.stale, self.best_params,
-            self.best_score,
-        )  # fmt: skip
-
-    def _restore_snapshot(self, snapshot: tuple[Any, ...]) -> None:
-        (
-            self.vector, self.adam, self.round, self.elapsed, self.env_steps, self.updates, self.stale,
-            self.best_params, self.best_score,
-        ) = snapshot  # fmt: skip
-
-    def _write(self) -> None:
-        arrays = {
-            "params": self.vector, "best_params": self.best_params,
-            "first": self.adam.first, "second": self.adam.second,
-        }  # fmt: skip
-        progress = {
-            "round": self.round, "env_steps": self.env_steps, "updates": self.updates, "stale": self.stale,
-            "count": self.adam.count, "elapsed": self.elapsed, "blocks": self.store.numbers(self.round),
-            "best_score": self.best_score if np.isfinite(self.best_score) else None,
-        }  # fmt: skip
-        records.write_checkpoint(self.folder, arrays, progress)
-        self.store.prune(self.round)
-
-    def _restore(self) -> None:
-        arrays, progress = records.read_checkpoint(self.folder)
-        size = self.student.n_params
-        try:
-            self.vector, first, second = (
-                check_params(arrays[name], len(self.vector)) for name in ("params", "first", "second")
-            )
-            self.best_params = check_params(arrays["best_params"], size)
-            counts = {
-                name: check_int(name, progress[name], 0) for name in ("round", "env_steps", "updates", "stale", "count")
-            }
-            self.round, self.env_steps = counts["round"], counts["env_steps"]
-            self.updates, self.stale = counts["updates"], counts["stale"]
-            self.adam = Adam(first, second, counts["count"])
-            self.elapsed = check_positive("elapsed", progress["elapsed"], allow_zero=True)
-            self.best_score = -np.inf if progress["best_score"] is None else float(progress["best_score"])
-            blocks = [check_int("blocks", number, 0) for number in progress["blocks"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(f"{self.folder / records.CHECKPOINT} is damaged: {error}") from None
-        for number in set(blocks) - set(self.store.numbers(self.round)):
-            raise FileError(f"{self.store.path(number)} is missing, and the run needs it: clone in another folder")
+    def saved(self) -> None:
+        """Delete the episodes that are no longer in use."""
+        self.store.prune()

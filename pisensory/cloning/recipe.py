@@ -7,36 +7,50 @@ and evolution goes on from there.
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
+import dataclasses
 from typing import Any
 
 import numpy as np
 
-from ..errors import check_int, check_positive
+from ..errors import check_int
 from ..executors import ExecutorLike, open_executor, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
 from ..rollout import check_fit
+from ..runs.config import merge
+from ..runs.deadline import Deadline
+from ..runs.folder import BEST, CLONE, CONFIG, RECIPE, TEACHER
+from ..runs.held_out import HELD_OUT_SEED
+from ..runs.run import HOW_TO_RESUME, Run, open_run
 from ..tasks import Task
-from ..train import TrainResult, train
-from ..train.loop import HELD_OUT_SEED
-from ..train.presets import PRESETS
-from ..train.records import BEST, CLONE, CONFIG, TEACHER, read_config
+from ..train import TrainResult
+from ..train.loop import evolve
+from ..train.settings import PRESETS, TrainSettings
 from .loop import clone
 
 # Tells inputs apart sooner than the published sizes, and has room for what the teacher knows.
 TAUGHT_POLICY = InvariantPolicy(n_embeddings=32, hidden_size=16, head_sizes=(32,))
 
-# What worked for the clone and for evolving it; docs/training.md has the reasons.
+# What worked for the clone; docs/training.md has the reasons.
 _CLONING: dict[str, Any] = {"dagger": True, "identify": 0.3, "window": 20, "learning_rate": 0.003}
-_EVOLVING: dict[str, Any] = {
-    "population_size": 64, "n_episodes": 64, "sigma0": 0.01, "sigma_min": 0.002, "diagonal": True,
-}  # fmt: skip
 # A teacher that steers by degrees is easier to copy: the softest is taken that loses no more than this part of a score.
 _GAINS, _LOST = (0.1, 0.2, 0.5, 1.0), 0.03
 # The parts of a time budget that end the teacher and the clone if their rounds do not.
 _TEACHER_PART, _CLONE_PART = 0.2, 0.35
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeSettings(TrainSettings):
+    """What recipe.json keeps: how long the first two stages are, and how the clone is evolved."""
+
+    population_size: int = 64
+    n_episodes: int = 64
+    sigma0: float = 0.01
+    sigma_min: float = 0.002
+    diagonal: bool = True
+    init: str = CLONE
+    teacher_generations: int = 1000
+    clone_rounds: int = 400
 
 
 def train_with_teacher(
@@ -45,15 +59,23 @@ def train_with_teacher(
     run_dir: PathLike,
     *,
     generations: int = 1000,
-    teacher_generations: int = 1000,
-    clone_rounds: int = 400,
-    seed: int = 0,
+    teacher_generations: int | None = None,
+    clone_rounds: int | None = None,
+    population_size: int | None = None,
+    n_episodes: int | None = None,
+    sigma0: float | None = None,
+    sigma_max: float | None = None,
+    sigma_min: float | None = None,
+    diagonal: bool | None = None,
+    seed: int | None = None,
+    eval_every: int | None = None,
+    n_eval_episodes: int | None = None,
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,
     executor: ExecutorLike = None,
     progress: bool = False,
-    **settings: Any,
+    tensorboard: bool = False,
 ) -> TrainResult:
     """Evolve an MLP as a teacher, clone it, and evolve the clone.
 
@@ -61,17 +83,22 @@ def train_with_teacher(
     softened as far as it keeps its score (`teacher_gain` of `clone`). A run that is resumed does not repeat the
     stages that are done.
 
+    A setting that is not given is that of the run to resume, and else the default in brackets.
+
     Args:
         policy: the network to train.
         task: what to learn.
-        run_dir: the run folder of the last stage; those of the first two are `teacher` and `clone` in it.
-        generations: of the last stage.
-        teacher_generations: of the teacher; no more than `generations`.
-        clone_rounds: of the clone; no more than `generations`.
-        seed: of everything random.
+        run_dir: the run folder of the last stage; those of the first two are `teacher` and `clone` in it, and
+            recipe.json has the settings of all.
+        generations: of the last stage, those before a resume included.
+        teacher_generations: of the teacher (1000, but no more than the `generations` it begins with).
+        clone_rounds: of the clone (400, but no more than the `generations` it begins with).
+        population_size, n_episodes, sigma0, sigma_min, diagonal: as for `train`, for the last stage (64, 64, 0.01,
+            0.002, True).
+        sigma_max, eval_every, n_eval_episodes: as for `train`, for the last stage.
+        seed: of everything random (0).
         minutes: stop after this time; the teacher gets at most a fifth of it, the clone about a third.
-        resume, n_jobs, executor, progress: as for `train`.
-        **settings: others of `train`'s, for the last stage.
+        resume, n_jobs, executor, progress, tensorboard: as for `train`.
 
     Returns:
         The trained policy; its generations and environment steps are those of the last stage.
@@ -79,37 +106,65 @@ def train_with_teacher(
     Raises:
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
     """
-    for name, value in (
-        ("generations", generations), ("teacher_generations", teacher_generations), ("clone_rounds", clone_rounds),
-    ):  # fmt: skip
-        check_int(name, value, 1)
-    if minutes is not None:
-        minutes = check_positive("minutes", minutes)
+    generations = check_int("generations", generations, 1)
+    deadline = Deadline(minutes)
     check_fit(policy, task)
-    folder, start = Path(run_dir), time.monotonic()
-    common: dict[str, Any] = {"seed": seed, "resume": resume, "n_jobs": n_jobs, "executor": executor}
-    # A stage is over once the next one's folder is there.
-    cloning, evolving = (folder / CLONE / CONFIG).exists(), (folder / CONFIG).exists()
-    if not evolving and not cloning:
-        train(
-            MLPPolicy(task.plain.n_features, task.n_actions), task.plain, folder / TEACHER,
-            generations=min(teacher_generations, generations), minutes=_part(minutes, _TEACHER_PART),
-            progress=progress and "teacher", **PRESETS["best"], **common,
+    settings = {
+        "teacher_generations": teacher_generations, "clone_rounds": clone_rounds, "population_size": population_size,
+        "n_episodes": n_episodes, "sigma0": sigma0, "sigma_max": sigma_max, "sigma_min": sigma_min,
+        "diagonal": diagonal, "seed": seed, "eval_every": eval_every, "n_eval_episodes": n_eval_episodes,
+    }  # fmt: skip
+    given = {name: value for name, value in settings.items() if value is not None}
+    shortened = {
+        "teacher_generations": min(generations, RecipeSettings.teacher_generations),
+        "clone_rounds": min(generations, RecipeSettings.clone_rounds),
+    }
+
+    def settle(saved: dict[str, Any]) -> RecipeSettings:
+        return merge(RecipeSettings, {**shortened, **saved}, given)
+
+    with open_run(run_dir, policy, task, settle, resume=resume, n_jobs=n_jobs, executor=executor, name=RECIPE) as run:
+        # A stage is over once the next one has begun.
+        if not (run.folder / CONFIG).exists():
+            if not (run.folder / CLONE / CONFIG).exists():
+                _teach(run, task, None if minutes is None else _TEACHER_PART * minutes, progress)
+            _clone(run, policy, task, None if minutes is None else _CLONE_PART * minutes, progress)
+        begun = (run.folder / CONFIG).exists()
+        return evolve(
+            policy, task, run.folder, {name: getattr(run.settings, name) for name in settings if name not in shortened},
+            None if begun else load_policy(run.folder / CLONE / BEST)[1],
+            generations=generations, minutes=deadline.left(), resume=begun, n_jobs=1, executor=run.executor,
+            progress=progress and "clone, evolved", tensorboard=tensorboard, lock=run.lock,
         )  # fmt: skip
-    if not evolving:
-        teacher = load_policy(folder / TEACHER / BEST)
-        gain = read_config(folder / CLONE)["training"].get("teacher_gain") if resume and cloning else None
-        clone(
-            policy, teacher, task, folder / CLONE,
-            rounds=min(clone_rounds, generations), minutes=_part(minutes, _CLONE_PART), patience=clone_rounds,
-            progress=progress and "clone", teacher_gain=gain or choose_gain(*teacher, task.plain, n_jobs, executor),
-            **_CLONING, **common,
-        )  # fmt: skip
-    init = None if evolving else load_policy(folder / CLONE / BEST)[1]
-    left = None if minutes is None else max(minutes - (time.monotonic() - start) / 60, 1e-3)
-    return train(
-        policy, task, folder, generations=generations, init=init, minutes=left,
-        progress=progress and "clone, evolved", **{**_EVOLVING, **settings}, **common,
+
+
+def _teach(run: Run, task: Task, minutes: float | None, progress: bool) -> None:
+    """Evolve the teacher, as far as it is not done."""
+    folder, plain = run.folder / TEACHER, task.plain
+    begun = (folder / CONFIG).exists()
+    settings = {} if begun else {**PRESETS["best"], "seed": run.settings.seed}
+    evolve(
+        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, settings, None,
+        generations=run.settings.teacher_generations, minutes=minutes, resume=begun, n_jobs=1, executor=run.executor,
+        progress=progress and TEACHER,
+    )  # fmt: skip
+
+
+def _clone(run: Run, policy: Policy, task: Task, minutes: float | None, progress: bool) -> None:
+    """Clone the teacher, as far as that is not done."""
+    folder = run.folder / CLONE
+    teacher = load_policy(run.folder / TEACHER / BEST)
+    begun = (folder / CONFIG).exists()
+    settings: dict[str, Any] = {}
+    if not begun:
+        run.signals.note = f" between the stages of {run.folder}: {HOW_TO_RESUME}"
+        with run.signals.interruptible():
+            gain = choose_gain(*teacher, task.plain, executor=run.executor)
+        rounds = run.settings.clone_rounds
+        settings = {**_CLONING, "teacher_gain": gain, "rounds": rounds, "patience": rounds, "seed": run.settings.seed}
+    clone(
+        policy, teacher, task, folder, **settings, minutes=minutes, resume=begun, executor=run.executor,
+        progress=progress and CLONE,
     )  # fmt: skip
 
 
@@ -125,7 +180,3 @@ def choose_gain(
             scores[gain] = float(result.returns.mean())
     enough = scores[1.0] - _LOST * abs(scores[1.0])
     return next(gain for gain in _GAINS if scores[gain] >= enough)
-
-
-def _part(minutes: float | None, part: float) -> float | None:
-    return None if minutes is None else part * minutes

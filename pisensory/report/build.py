@@ -18,8 +18,8 @@ from ..errors import FileError, InputError, check_int, import_extra
 from ..executors import ExecutorLike, open_executor
 from ..files import PathLike, atomic_write, make_folder
 from ..rollout import check_fit
+from ..runs import Progress
 from ..tasks.base import check_seed
-from ..train.progress import Progress
 from .html import make_html
 from .inside import can_look_inside, study_inside
 from .scores import Scorer, Subject
@@ -61,7 +61,7 @@ def write_report(
     _check(subjects)
     import_extra("matplotlib", "viz")
     if n_episodes is not None:
-        n_episodes = check_int("episodes", n_episodes, 1)
+        n_episodes = check_int("n_episodes", n_episodes, 1)
     (seed,) = check_seed(seed)
     out = _check_folder(folder)
     started = time.monotonic()

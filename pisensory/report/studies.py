@@ -222,6 +222,6 @@ def plan(policy: Policy, task: Task, n_episodes: int) -> Iterator[Cell]:
         base = task if study.version is None else dataclasses.replace(task, version=study.version)
         for condition in study.conditions(base):
             perturbed = dataclasses.replace(base, perturbation=Perturbation(**condition.changes))
-            episodes = int(min(n_episodes, study.episodes, max(1, study.inputs // perturbed.n_features)))
+            episodes = int(min(n_episodes, study.episodes, max(1, study.inputs / perturbed.n_features)))
             if policy.n_features in (None, perturbed.n_features) and (condition.gain == 1 or "gain" in policy.config):
                 yield Cell(study, condition, perturbed, episodes)

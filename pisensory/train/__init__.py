@@ -1,5 +1,5 @@
 """Training by evolution: ask CMA-ES for a population, roll it out, tell it the scores."""
 
-from .loop import TrainingInterrupted, TrainResult, train
+from .loop import TrainResult, train
 
-__all__ = ["TrainResult", "TrainingInterrupted", "train"]
+__all__ = ["TrainResult", "train"]

@@ -6,30 +6,39 @@ checkpoint needs no pickle, and a resumed run continues bit for bit.
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..errors import DivergedError, InputError
+from ..errors import DivergedError, InputError, PisensoryError
 
 # Step sizes are kept between these: beyond them pycma's arithmetic, which squares them, comes to an end.
 SMALLEST_SIGMA, LARGEST_SIGMA = 1e-12, 1e12
 _FAR = 1e100
 
-# What pycma carries from one generation to the next, by the object that holds it.
-_STATE = {
-    "": (
+# What pycma carries from one generation to the next: the object that holds it, its class, and the names. They are
+# pycma's own affair, and move from version to version; setup.cfg allows the versions that this is tested with.
+_STATE = (
+    ("", "CMAEvolutionStrategy", (
         "mean", "mean_old", "mean_old_old", "mean_after_tell", "sigma", "_sigma_old", "pc", "pc2", "pc_neg",
         "countiter", "countevals", "itereigenupdated", "noiseS", "pop_injection_directions",
-    ),
-    "sm": (
-        "C", "B", "D", "last_update", "count_tell", "count_eigen", "_corr_condition",
-        "_corr_condition_count_eigen", "_beta_diagonal_acceleration", "quadratic", "stds",
-    ),
-    "sigma_vec": ("scaling", "is_identity"),
-    "adapt_sigma": ("s", "delta", "ps", "_ps_updated_iteration", "initialized", "is_initialized_base", "cs"),
-}  # fmt: skip
+    )),
+    ("sm", "GaussFullSampler", (
+        "C", "B", "D", "last_update", "count_tell", "count_eigen", "_corr_condition", "_corr_condition_count_eigen",
+        "_beta_diagonal_acceleration",
+    )),
+    ("sm", "GaussStandardConstant", ("quadratic",)),
+    ("sigma_vec", "DiagonalDecoding", ("scaling", "is_identity")),
+    ("adapt_sigma", "CMAAdaptSigmaCSA", ("delta", "ps", "cs", "_ps_updated_iteration")),
+    ("adapt_sigma", "CMAAdaptSigmaTPA", (
+        "delta", "ps", "cs", "_ps_updated_iteration", "s", "initialized", "is_initialized_base",
+    )),
+)  # fmt: skip
+# What is there only once there have been two generations.
+_LATE = {"mean_old", "mean_old_old", "_sigma_old", "ps", "cs"}
 
 
 class Optimizer:
@@ -65,9 +74,6 @@ class Optimizer:
         self._strategy = self._make_strategy(initial, sigma0, population_size, diagonal)
 
     def _make_strategy(self, initial: np.ndarray, sigma0: float, population_size: int, diagonal: bool) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # cma warns when matplotlib is missing
-            import cma
         options = {
             "popsize": population_size,
             "randn": self._standard_normal,
@@ -82,7 +88,7 @@ class Optimizer:
             # The eigendecomposition costs O(n^3). The covariance changes by less than 1 % in the meantime.
             "updatecovwait": max(1, len(initial) // 100),
         }
-        return cma.CMAEvolutionStrategy(np.array(initial, dtype=np.float64), sigma0, options)
+        return _import_cma().CMAEvolutionStrategy(np.array(initial, dtype=np.float64), sigma0, options)
 
     def _standard_normal(self, *shape: int) -> np.ndarray:
         return self._generator.standard_normal(shape)
@@ -128,43 +134,73 @@ class Optimizer:
             )
         return int((~finite).sum())
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the state between generations as named arrays; restoring it continues to the bit."""
+    def state(self) -> tuple[dict[str, np.ndarray], str]:
+        """Return the state between generations as named arrays, and pycma's version; restoring it continues to the bit.
+
+        Raises PisensoryError if this pycma keeps its state otherwise than the versions known here.
+        """
         state = {}
-        for holder, names in _STATE.items():
-            target = getattr(self._strategy, holder) if holder else self._strategy
+        for holder, target, names in self._parts():
             for name in names:
                 value = getattr(target, name, None)
                 if value is not None and not callable(value):
                     state[f"{holder}__{name}"] = np.array(value)
-        return state
+                elif name not in _LATE or self._strategy.countiter > 1:
+                    raise _unknown_cma(f"a {type(target).__name__} has no {name}")
+        return state, _import_cma().__version__
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
+    def restore(self, state: dict[str, np.ndarray], version: str) -> None:
         """Take on a `state` of an optimizer of the same size.
 
-        Raises InputError if it is not one.
+        Raises InputError if it is not one, or one of another version of pycma.
         """
+        if version != _import_cma().__version__:
+            raise InputError(
+                f"its state is of cma {version}, and {_import_cma().__version__} would go on otherwise: install "
+                f"cma=={version}"
+            )
         self._strategy.ask(1)  # pycma sets up its clock at the first ask, and only then
         self._strategy.number_of_solutions_asked = 0
         self._strategy._flgtelldone = True
-        for holder, names in _STATE.items():
-            target = getattr(self._strategy, holder) if holder else self._strategy
+        optional = _LATE if state["__countiter"] < 2 else set()
+        for holder, target, names in self._parts():
             for name in names:
-                value = state.get(f"{holder}__{name}")
-                if value is None:
-                    continue
-                self._check(holder, name, value)
-                if name == "pop_injection_directions":
-                    setattr(target, name, [row.copy() for row in value])
-                else:
-                    setattr(target, name, np.array(value, order="K") if value.ndim else value.item())
-        if f"__{_STATE[''][0]}" not in state:
-            raise InputError("the optimizer's state has no mean")
+                if name not in optional or f"{holder}__{name}" in state:
+                    value = self._check(name, state[f"{holder}__{name}"])
+                    if name == "pop_injection_directions":
+                        setattr(target, name, [row.copy() for row in value])
+                    else:
+                        setattr(target, name, np.array(value, order="K") if value.ndim else value.item())
         self._strategy._updateBDfromSM(self._strategy.sm)
         self._strategy._isotropic_mean_shift_iteration = -1
 
-    def _check(self, holder: str, name: str, value: np.ndarray) -> None:
+    def _parts(self) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+        """Give the objects that hold the state: what the strategy calls each, itself, and its names."""
+        for holder in dict.fromkeys(part[0] for part in _STATE):
+            target = getattr(self._strategy, holder, None) if holder else self._strategy
+            found = [names for place, kind, names in _STATE if (place, kind) == (holder, type(target).__name__)]
+            if not found:
+                raise _unknown_cma(f"its {holder} is a {type(target).__name__}")
+            yield holder, target, found[0]
+
+    def _check(self, name: str, value: np.ndarray) -> np.ndarray:
         size = len(self._strategy.mean)
         fits = value.ndim == 0 or value.shape in ((size,), (size, size), (0,)) or name == "pop_injection_directions"
         if value.dtype.kind not in "fiub" or not fits or not np.isfinite(value).all():
             raise InputError(f"the optimizer's {name} of shape {value.shape} does not fit {size} parameters")
+        return value
+
+
+@functools.cache
+def _import_cma() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cma warns when matplotlib is missing
+        import cma
+    return cma
+
+
+def _unknown_cma(reason: str) -> PisensoryError:
+    return PisensoryError(
+        f"cma {_import_cma().__version__} keeps its state otherwise than pisensory knows ({reason}): "
+        "pip install 'cma>=4.4.3,<4.6'"
+    )

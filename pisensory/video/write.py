@@ -17,10 +17,10 @@ from ..files import PathLike, atomic_write
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
+from ..runs import Progress
 from ..tasks import Task
 from ..tasks.base import Seed, check_seed
 from ..tasks.drawing import load_pillow
-from ..train.progress import Progress
 from .episode import play
 from .frames import Actor, Film, swatches
 

@@ -1,0 +1,39 @@
+"""The settings of cloning that its result depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..errors import InputError
+from ..runs.config import check_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class CloneSettings:
+    """What config.json keeps of how a student is taught; `clone` says what each is."""
+
+    rounds: int = 400
+    teacher_rounds: int = 16
+    updates: int = 25
+    batch_size: int = 64
+    memory: int = 60
+    window: int = 100
+    learning_rate: float = 1e-3
+    clip: float = 0.5
+    action_noise: float = 0.03
+    teacher_gain: float = 1.0
+    teacher_share: float = 0.0
+    identify: float = 0.0
+    dagger: bool = False
+    seed: int = 0
+    eval_every: int = 5
+    patience: int = 40
+    n_eval_episodes: int = 256
+    max_megabytes: int = 1024
+    teacher: str = ""
+    init: str = "random"
+
+    def __post_init__(self) -> None:
+        check_settings(self, {"action_noise": 0, "teacher_share": 0, "identify": 0, "seed": 0})
+        if self.teacher_share > 1:
+            raise InputError(f"teacher_share must be a number from 0 to 1, got {self.teacher_share}")
