@@ -15,7 +15,11 @@ import numpy as np
 
 # Bounds that no network of this package comes near, and that keep what is taken at a word out of memory's way.
 MAX_LAYERS = 64
-MAX_SIZE = 2**24
+MAX_SIZE = 100_000
+MAX_COUNT = 10**9
+MAX_EPISODES = 10**7
+# The largest factor on numbers of any size that float32 has: what is left of its range takes their sums.
+MAX_FACTOR = 1e6
 
 
 class PisensoryError(Exception):

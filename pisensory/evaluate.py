@@ -13,6 +13,7 @@ from .errors import InputError
 from .executors import ExecutorLike, rollout
 from .parameters import check_params
 from .policies import Policy
+from .rollout import check_fit
 from .tasks import Task
 from .tasks.base import Seed, check_seed
 
@@ -90,6 +91,7 @@ def evaluate(
     Raises:
         InputError: for a vector or a task that does not fit the policy, or impossible numbers.
     """
+    check_fit(policy, task)
     vector = check_params(params, policy.n_params)
     start = time.perf_counter()
     result = rollout(policy, vector[None], task, n_episodes, seed, n_jobs, executor)

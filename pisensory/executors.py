@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import re
 import signal
+import sys
 import threading
 import warnings
 from collections import Counter
@@ -15,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar, Union
 
-from .errors import ExecutorError, InputError, import_extra
+from .blas import THREAD_VARIABLES
+from .errors import ExecutorError, InputError, check_int, import_extra, show
 from .parameters import check_population
 from .policies import Policy
 from .rollout import Rollout, join_chunks, make_chunks, run_chunk
@@ -27,8 +30,8 @@ Result = TypeVar("Result")
 
 _log = logging.getLogger("pisensory")
 
-# One BLAS thread a worker: the matrices are small, and the workers already fill the cores.
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+_MAX_JOBS = 4096
+_MAX_JOBS_WINDOWS = 61  # what one of its processes can wait for
 _MAX_FAILURES = 3
 _DASK_TIMEOUT = 20  # seconds to reach a scheduler
 
@@ -81,6 +84,7 @@ class ProcessExecutor:
         from concurrent.futures.process import BrokenProcessPool
 
         work = list(items)
+        check_sendable(function, *work[:1])
         results: dict[int, Result] = {}
         failures: Counter[int] = Counter()
         while len(results) < len(work):
@@ -195,12 +199,27 @@ class DaskExecutor:
 
 
 def count_jobs(n_jobs: object) -> int:
-    """Return the number of workers `n_jobs` asks for: itself, or the usable cores for -1."""
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or (n_jobs < 1 and n_jobs != -1):
-        raise InputError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}")
-    if n_jobs > 0:
-        return n_jobs
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of workers `n_jobs` asks for, as far as the system can: itself, or the usable cores for -1."""
+    try:
+        number = check_int("n_jobs", n_jobs, -1, _MAX_JOBS)
+    except InputError:
+        number = 0
+    if number == 0:
+        raise InputError(f"n_jobs must be 1 to {_MAX_JOBS}, or -1 for all cores, got {show(n_jobs)}")
+    if number < 0:
+        number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(number, _MAX_JOBS_WINDOWS) if sys.platform == "win32" else number
+
+
+def check_sendable(*values: object) -> None:
+    """Raise InputError if values cannot be sent to another process."""
+    try:
+        pickle.dumps(values)
+    except Exception as error:
+        raise InputError(
+            f"this cannot be sent to worker processes: {error}. Make environments, policies and tasks by functions and "
+            "classes at the top of a module, or use one process (n_jobs=1, --jobs 1)"
+        ) from None
 
 
 @contextmanager
@@ -217,7 +236,7 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[Ex
     n_jobs = count_jobs(n_jobs)
     if executor is not None and not isinstance(executor, str):
         if not hasattr(executor, "map"):
-            raise InputError(f"executor must have a method map(function, items), got {executor!r}")
+            raise InputError(f"executor must have a method map(function, items), got {show(executor)}")
         yield executor
         return
     own = _make_executor(executor or ("serial" if n_jobs == 1 else "processes"), n_jobs)
@@ -243,7 +262,7 @@ def _make_executor(name: str, n_jobs: int) -> SerialExecutor | ProcessExecutor |
         return ProcessExecutor(n_jobs)
     if name.startswith("dask:") and len(name) > len("dask:"):
         return DaskExecutor(name[len("dask:") :])
-    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {name!r}")
+    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {show(name)}")
 
 
 def rollout(
@@ -301,8 +320,9 @@ def _start_pool(n_jobs: int) -> Any:
 
 @contextmanager
 def _one_thread_each():  # type: ignore[no-untyped-def]
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update({name: "1" for name in _THREAD_VARIABLES})
+    # The matrices are small, and the workers already fill the cores.
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update({name: "1" for name in THREAD_VARIABLES})
     try:
         yield
     finally:

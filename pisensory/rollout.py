@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .errors import InputError, check_int
+from .errors import MAX_EPISODES, InputError, check_int, check_type
 from .parameters import check_params, check_population
 from .policies import Policy
 from .policies.base import PolicyRun
@@ -79,6 +79,10 @@ def make_chunks(
     array = check_population(population, policy.n_params)
     numbers = _cut_episodes(task, n_episodes)
     n_blocks, block = numbers.shape
+    if len(array) * numbers.size > 16 * MAX_EPISODES:
+        raise InputError(
+            f"{len(array):,} candidates of {n_episodes:,} episodes are too many to score at once: ask for fewer"
+        )
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
     n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * task.n_channels * block)))
@@ -108,7 +112,7 @@ def single_chunk(policy: Policy, params: object, task: Task, n_episodes: int, se
 
 def _cut_episodes(task: Task, n_episodes: int) -> np.ndarray:
     """Return the numbers of a candidate's episodes (block, episode), filled up with -1."""
-    n_episodes = check_int("n_episodes", n_episodes, 1)
+    n_episodes = check_int("n_episodes", n_episodes, 1, MAX_EPISODES)
     widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // (task.n_features * task.n_channels))
     n_blocks = _ceil_divide(n_episodes, max(1, widest))
     # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
@@ -131,7 +135,9 @@ def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, 
 
 
 def check_fit(policy: Policy, task: Task) -> None:
-    """Raise InputError unless the policy takes the task's inputs, as many channels, and gives its actions."""
+    """Raise InputError unless these are a policy and a task whose inputs, channels and actions are the policy's."""
+    check_type("policy", policy, Policy, "ps.InvariantPolicy()")
+    check_type("task", task, Task, "ps.CartPoleSwingUp()")
     if policy.n_features not in (None, task.n_features):
         raise InputError(
             f"the policy takes {policy.n_features} inputs but the task gives {task.n_features} "

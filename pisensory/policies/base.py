@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_positive
+from ..errors import MAX_FACTOR, InputError, check_int, check_positive
 from ..parameters import Layout, check_params, check_population, make_layout
 
 # Far beyond where every unit is saturated, and near enough that products of two do not overflow.
 _LARGEST = 1e100
-# The most parameters of a network: a gigabyte a candidate, in float64.
-_MOST_PARAMS = 2**27
+# The most parameters of a network: what a file may have, in float64.
+_MOST_PARAMS = 2**25
 
 Weights = list  # of arrays, each with a leading candidate axis
 State = tuple  # of arrays, each (feature, channel, episode)
@@ -129,7 +129,7 @@ class Policy(ABC):
         """Refuse sizes that are too large together; a policy that checks its own calls this when it has."""
         if self.n_params > _MOST_PARAMS:
             raise InputError(
-                f"{self} would have {self.n_params} parameters, more than {_MOST_PARAMS}: choose smaller sizes"
+                f"{self} would have {self.n_params:,} parameters, more than {_MOST_PARAMS:,}: choose smaller sizes"
             )
 
     @property
@@ -190,7 +190,7 @@ class Policy(ABC):
 
         Raises InputError for a wrong vector, or a gain that is not finite and positive.
         """
-        softened, gain = check_params(params, self.n_params), check_positive("gain", gain)
+        softened, gain = check_params(params, self.n_params), check_positive("gain", gain, maximum=MAX_FACTOR)
         for place, _ in list(self.layout.values())[-2:]:  # weights and biases
             softened[place] *= gain
         return softened

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from ..errors import FileError, InputError, check_int, check_positive
+from ..errors import MAX_COUNT, MAX_EPISODES, FileError, InputError, check_bool, check_int, check_positive
 from ..files import VERSION, PathLike, read_json, write_json
 from ..policies import Policy
 from ..tasks import Task
@@ -48,13 +46,12 @@ def check_settings(settings: Any, least: Mapping[str, int]) -> None:
     for field in dataclasses.fields(settings):
         value, lowest = getattr(settings, field.name), least.get(field.name)
         if field.type == "int":
-            value = check_int(field.name, value, 1 if lowest is None else lowest)
+            largest = MAX_EPISODES if "episodes" in field.name else MAX_COUNT
+            value = check_int(field.name, value, 1 if lowest is None else lowest, largest)
         elif field.type == "float":
             value = check_positive(field.name, value, allow_zero=lowest == 0)
         elif field.type == "bool":
-            if not isinstance(value, (bool, np.bool_)):
-                raise InputError(f"{field.name} must be True or False, got {value!r}")
-            value = bool(value)
+            value = check_bool(field.name, value)
         object.__setattr__(settings, field.name, value)
 
 

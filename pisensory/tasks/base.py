@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import MAX_COUNT, InputError, check_int, check_type, show
 from .episodes import NOISE, SHUFFLE, START, Seed, TaskRun, check_seed, episode_generator, per_episode
 from .perturbation import Perturbation, PerturbedRun
 
@@ -69,9 +69,8 @@ class Task(ABC):
     score_episodes: ClassVar[int] = 1000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
-        if not isinstance(self.perturbation, Perturbation):
-            raise InputError(f"perturbation must be a Perturbation, got {self.perturbation!r}")
+        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1, MAX_COUNT))
+        check_type("perturbation", self.perturbation, Perturbation, "ps.Perturbation(shuffle=True)")
 
     @classmethod
     def parse(cls, text: str) -> Task | None:
@@ -130,7 +129,7 @@ class Task(ABC):
         """
         numbers = np.asarray(episodes)
         if numbers.ndim != 2 or numbers.size == 0 or numbers.dtype.kind not in "iu" or numbers.min() < 0:
-            raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {episodes!r}")
+            raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {show(episodes)}")
         parts, senses = check_seed(seed), self.senses
         run = self._start(parts, numbers)
         return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers)

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import check_choice
 from .base import START, Perturbation, Senses, Task, TaskRun, per_episode
 
 GRAVITY = 9.82  # m/s^2
@@ -98,8 +98,7 @@ class CartPoleSwingUp(Task):
     n_actions: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        if self.version not in VERSIONS:
-            raise InputError(f"version must be one of {', '.join(VERSIONS)}, got {self.version!r}")
+        check_choice("version", self.version, VERSIONS)
         super().__post_init__()
 
     @classmethod

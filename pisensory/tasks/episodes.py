@@ -8,22 +8,25 @@ from typing import Union
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import InputError, check_int, show
 
 Seed = Union[int, Sequence[int]]
 
 # What an episode's random numbers are for. Each purpose has a stream of its own, so that an episode starts
 # alike whether or not its inputs are shuffled.
 START, SHUFFLE, NOISE = range(3)
+_LARGEST_SEED = 2**128 - 1
 
 
 def check_seed(seed: Seed) -> tuple[int, ...]:
     """Return a seed, one whole number or several, as a tuple; raise InputError if it is anything else."""
     parts = tuple(seed) if isinstance(seed, (tuple, list)) else (seed,)
     try:
-        return tuple(check_int("seed", part, 0) for part in parts)
+        return tuple(check_int("seed", part, 0, _LARGEST_SEED) for part in parts)
     except InputError:
-        raise InputError(f"seed must be a whole number of at least 0, or a sequence of them, got {seed!r}") from None
+        raise InputError(
+            f"seed must be a whole number of at least 0, or a sequence of them, got {show(seed)}"
+        ) from None
 
 
 def episode_generator(seed: Seed, purpose: int, episode: int) -> np.random.Generator:

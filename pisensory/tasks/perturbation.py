@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_numbers, check_positive
+from ..errors import (
+    MAX_COUNT,
+    MAX_FACTOR,
+    MAX_SIZE,
+    InputError,
+    check_bool,
+    check_choice,
+    check_int,
+    check_numbers,
+    check_positive,
+)
 from .episodes import NOISE, SHUFFLE, TaskRun, episode_generator
 
 NOISE_KINDS = ("white", "constant", "walk", "copy")
@@ -37,7 +47,8 @@ class Perturbation:
         delayed: the number of that input, from 0.
 
     Raises:
-        InputError: for a negative count, no copies, a negative deviation, or an unknown kind of noise.
+        InputError: for a negative count or one beyond all use, no copies, a deviation below 0 or above 1e6, or an
+            unknown kind of noise.
     """
 
     shuffle: bool = False
@@ -51,19 +62,20 @@ class Perturbation:
     delayed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.shuffle, (bool, np.bool_)):
-            raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
-        object.__setattr__(self, "shuffle", bool(self.shuffle))
+        object.__setattr__(self, "shuffle", check_bool("shuffle", self.shuffle))
         if self.reshuffle_every is not None:
-            object.__setattr__(self, "reshuffle_every", check_int("reshuffle_every", self.reshuffle_every, 1))
-        object.__setattr__(self, "n_noise", check_int("n_noise", self.n_noise, 0))
-        object.__setattr__(self, "noise_std", check_positive("noise_std", self.noise_std, allow_zero=True))
-        object.__setattr__(self, "n_copies", check_int("n_copies", self.n_copies, 1))
-        if self.noise_kind not in NOISE_KINDS:
-            raise InputError(f"noise_kind must be one of {', '.join(NOISE_KINDS)}, got {self.noise_kind!r}")
+            object.__setattr__(
+                self, "reshuffle_every", check_int("reshuffle_every", self.reshuffle_every, 1, MAX_COUNT)
+            )
+        object.__setattr__(self, "n_noise", check_int("n_noise", self.n_noise, 0, MAX_SIZE))
+        object.__setattr__(
+            self, "noise_std", check_positive("noise_std", self.noise_std, allow_zero=True, maximum=MAX_FACTOR)
+        )
+        object.__setattr__(self, "n_copies", check_int("n_copies", self.n_copies, 1, MAX_SIZE))
+        check_choice("noise_kind", self.noise_kind, NOISE_KINDS)
         object.__setattr__(self, "dropped", check_numbers("dropped", self.dropped))
-        object.__setattr__(self, "delay", check_int("delay", self.delay, 0))
-        object.__setattr__(self, "delayed", check_int("delayed", self.delayed, 0))
+        object.__setattr__(self, "delay", check_int("delay", self.delay, 0, MAX_SIZE))
+        object.__setattr__(self, "delayed", check_int("delayed", self.delayed, 0, MAX_SIZE))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -89,7 +101,12 @@ class Perturbation:
         for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
             if numbers and max(numbers) >= n_sources:
                 raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
-        return n_sources * self.n_copies + self.n_noise
+        n_features = n_sources * self.n_copies + self.n_noise
+        if n_features > MAX_SIZE:
+            raise InputError(
+                f"copies and noise would make {n_features:,} inputs, more than {MAX_SIZE:,}: ask for fewer"
+            )
+        return n_features
 
     def reorders_at(self, step: int) -> bool:
         """Return whether inputs get their order at this step of an episode, counted from 0."""
