@@ -23,8 +23,8 @@ _FLAGS = {
     "n_noise": ("--noise-features", "-n"),
     "n_copies": ("--copies",),
 }
-# Where the library takes more than a command line can give.
-_TEXTS = {"executor": "serial, processes or dask:ADDRESS (default: by --jobs)", "seed": "of everything random"}
+# Of types of which a command line cannot give all.
+_TEXTS = {"executorlike": "serial, processes or dask:ADDRESS (by --jobs)", "seed": "of everything random"}
 
 
 class Argument(NamedTuple):
@@ -52,7 +52,7 @@ def add_options(
     for label, source in sources.items():
         for name, parse, default, text in arguments_of(source):
             if name not in leave_out:
-                shown = _show_default(defaults.get(name, default), text)
+                shown = _show_default(defaults.get(name, default))
                 options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
     for (name, parse), texts in options.items():
         settings: dict[str, Any] = {"dest": f"{scope}.{name}", "help": "; ".join(texts).replace("%", "%%")}
@@ -89,12 +89,12 @@ def name_options(message: str, options: argparse.Namespace) -> str:
 
 def arguments_of(source: Any) -> list[Argument]:
     """Return the arguments of a function or dataclass that text can give."""
-    texts = {**_read_texts(source.__doc__ or ""), **_TEXTS}
+    texts = _read_texts(source.__doc__ or "")
     found = []
     for name, parameter in inspect.signature(source).parameters.items():
         annotation = _plain(parameter.annotation)
         if annotation in _TYPES:
-            text, default = texts.get(name, "").rstrip("."), parameter.default
+            text, default = _TEXTS.get(annotation, texts.get(name, "").rstrip(".")), parameter.default
             brackets = re.fullmatch(r"(.*) \((.*)\)", text)
             if default is None and brackets:  # how a default is told that depends on the run
                 text, default = brackets[1], brackets[2]
@@ -115,12 +115,14 @@ def _plain(annotation: Any) -> str:
     return text.replace(" | None", "").lower()
 
 
-def _show_default(default: Any, text: str) -> str:
-    if default in (None, False, "False") or type(default) not in _TYPES_SHOWN or "default:" in text:
-        return ""
+def _show_default(default: Any) -> str:
     if isinstance(default, tuple):
         default = ",".join(map(str, default)) or "none"
-    return f" (default: {f'{default:g}' if isinstance(default, float) else default})"
+    if isinstance(default, float):
+        default = f"{default:g}"
+    # What is true or false is false if it is not asked for.
+    said = isinstance(default, (int, str)) and str(default) != "False"
+    return f" (default: {default})" if said else ""
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -136,4 +138,3 @@ _TYPES: dict[str, Callable[[str], Any] | None] = {
     "int": int, "seed": int, "float": float, "str": str, "executorlike": str, "tuple[int, ...]": _sizes, "bool": None,
 }  # fmt: skip
 _METAVARS: dict[Any, str] = {int: "N", str: "TEXT", _sizes: "A,B"}
-_TYPES_SHOWN = (int, float, str, tuple)
