@@ -44,10 +44,13 @@ class Executor(Protocol):
 
 
 ExecutorLike = Union[str, Executor, None]
+OpenExecutor = Union["SerialExecutor", "ProcessExecutor", "DaskExecutor", "ForeignExecutor"]
 
 
 class SerialExecutor:
     """Runs everything here, one item after the other."""
+
+    n_workers = 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Return function(item) for every item, in order."""
@@ -134,7 +137,8 @@ class DaskExecutor:
     Dask itself runs again what a lost worker was doing, and gives work to workers that join late.
 
     Args:
-        address: of the scheduler, such as "tcp://10.0.0.1:8786".
+        scheduler: its address, such as "tcp://10.0.0.1:8786", or a `distributed.Client` that is connected to it,
+            which stays open.
 
     Raises:
         InputError: for what is no address.
@@ -142,10 +146,10 @@ class DaskExecutor:
         ExecutorError: if there is no scheduler at the address.
     """
 
-    def __init__(self, address: str) -> None:
-        if not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", address):
-            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {address!r}")
-        self.address = address
+    def __init__(self, scheduler: Any) -> None:
+        self._given = None if isinstance(scheduler, str) else scheduler
+        if self._given is None and not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", scheduler):
+            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {scheduler!r}")
         # Here, and not above, since importing pisensory alone needs neither.
         import asyncio
         from concurrent.futures import CancelledError
@@ -153,12 +157,18 @@ class DaskExecutor:
         distributed = import_extra("distributed", "dask")
         self._killed_worker = import_extra("distributed.scheduler", "dask").KilledWorker
         self._errors = (CancelledError, OSError, RuntimeError, asyncio.TimeoutError, self._killed_worker)
+        if self._given is not None:
+            if self._given.asynchronous or self._given.scheduler is None:
+                raise InputError(f"a Dask client must be open, and not asynchronous, got {self._given!r}")
+            self._client, self.address = self._given, self._given.scheduler.address
+            return
+        self.address = scheduler
         # It logs, with tracebacks, that it tries to reach a scheduler that has gone; the error below says it.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
-            self._client = distributed.Client(address, timeout=_DASK_TIMEOUT, set_as_default=False)
+            self._client = distributed.Client(scheduler, timeout=_DASK_TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise ExecutorError(f"there is no Dask scheduler at {address}: {error}") from None
+            raise ExecutorError(f"there is no Dask scheduler at {scheduler}: {error}") from None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return function(item) for every item, in order; errors of the function itself are raised as they are.
@@ -193,9 +203,32 @@ class DaskExecutor:
         return ExecutorError(f"the Dask cluster at {self.address} failed: {type(error).__name__}: {reason}")
 
     def close(self) -> None:
-        """Leave the cluster."""
-        with suppress(Exception):  # it may have gone
-            self._client.close(timeout=2)
+        """Leave the cluster; a client that was given stays open."""
+        if self._given is None:
+            with suppress(Exception):  # it may have gone
+                self._client.close(timeout=2)
+
+
+class ForeignExecutor:
+    """Somebody else's executor, and how many workers it has.
+
+    Args:
+        executor: with a `map(function, items)`.
+        n_workers: how many it has, if it does not tell.
+    """
+
+    def __init__(self, executor: Executor, n_workers: int) -> None:
+        self._executor = executor
+        # mpi4py's and Python's own tell; multiprocessing's pools, Ray's and Dask's `get_executor()` do not.
+        told = (getattr(executor, name, None) for name in ("n_workers", "num_workers", "_max_workers"))
+        self.n_workers = next((number for number in told if isinstance(number, int) and number > 0), n_workers)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
+        """Return function(item) for every item, in order."""
+        return self._executor.map(function, items)
+
+    def close(self) -> None:
+        """Leave it open: it is somebody else's."""
 
 
 def count_jobs(n_jobs: object) -> int:
@@ -205,7 +238,7 @@ def count_jobs(n_jobs: object) -> int:
     except InputError:
         number = 0
     if number == 0:
-        raise InputError(f"n_jobs must be 1 to {_MAX_JOBS}, or -1 for all cores, got {show(n_jobs)}")
+        raise InputError(f"n_jobs must be at least 1, or -1 for all cores, got {show(n_jobs)}")
     if number < 0:
         number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(number, _MAX_JOBS_WINDOWS) if sys.platform == "win32" else number
@@ -223,46 +256,44 @@ def check_sendable(*values: object) -> None:
 
 
 @contextmanager
-def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[Executor]:
+def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[OpenExecutor]:
     """Give the executor that is asked for, and close it at the end if it was made here.
 
     Args:
-        executor: "serial", "processes", "dask:ADDRESS", or an object with a `map` of its own; by `n_jobs` if None.
-        n_jobs: workers of "processes"; with None, one means this process.
+        executor: "serial", "processes", "dask:ADDRESS", a Dask `Client`, or an object with a `map` of its own; by
+            `n_jobs` if None.
+        n_jobs: workers of "processes"; with None, one means this process. Of an object, how many workers it has,
+            unless it tells.
 
     Raises:
         InputError: for anything else.
     """
     n_jobs = count_jobs(n_jobs)
-    if executor is not None and not isinstance(executor, str):
-        if not hasattr(executor, "map"):
-            raise InputError(f"executor must have a method map(function, items), got {show(executor)}")
+    if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return
-    own = _make_executor(executor or ("serial" if n_jobs == 1 else "processes"), n_jobs)
+    opened = _make_executor(executor or ("serial" if n_jobs == 1 else "processes"), n_jobs)
     try:
-        yield own
+        yield opened
     finally:
-        own.close()
+        opened.close()
 
 
-def _count_workers(executor: Executor) -> int:
-    """Return how many workers an executor has, as far as it says: ours, mpi4py's, and Python's own do."""
-    for name in ("n_workers", "num_workers", "_max_workers"):
-        number = getattr(executor, name, None)
-        if isinstance(number, int) and number > 0:
-            return number
-    return 1
-
-
-def _make_executor(name: str, n_jobs: int) -> SerialExecutor | ProcessExecutor | DaskExecutor:
-    if name == "serial":
+def _make_executor(executor: str | Executor, n_jobs: int) -> OpenExecutor:
+    if not isinstance(executor, str):
+        dask = sys.modules.get("distributed")
+        if dask is not None and isinstance(executor, dask.Client):
+            return DaskExecutor(executor)
+        if not callable(getattr(executor, "map", None)):
+            raise InputError(f"executor must have a method map(function, items), got {show(executor)}")
+        return ForeignExecutor(executor, n_jobs)
+    if executor == "serial":
         return SerialExecutor()
-    if name == "processes":
+    if executor == "processes":
         return ProcessExecutor(n_jobs)
-    if name.startswith("dask:") and len(name) > len("dask:"):
-        return DaskExecutor(name[len("dask:") :])
-    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {show(name)}")
+    if executor.startswith("dask:") and len(executor) > len("dask:"):
+        return DaskExecutor(executor[len("dask:") :])
+    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {show(executor)}")
 
 
 def rollout(
@@ -284,9 +315,9 @@ def rollout(
         task: what to do.
         n_episodes: episodes a candidate.
         seed: a whole number or several; with an episode's number it decides everything random about it.
-        n_jobs: processes to run in; -1 for one a core.
-        executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`,
-            such as a ProcessExecutor, which kept open saves starting workers for every call.
+        n_jobs: processes to run in; -1 for one a core. For an executor that does not tell, how many workers it has.
+        executor: where to run: "serial", "processes", "dask:ADDRESS", a Dask `Client`, or an object with
+            `map(function, items)`, such as a ProcessExecutor, which kept open saves starting workers for every call.
 
     Returns:
         The returns and lengths (candidate, episode).
@@ -296,10 +327,12 @@ def rollout(
             that are not finite, or impossible numbers.
     """
     chunks = make_chunks(policy, population, task, n_episodes, seed)
-    with open_executor(executor, min(count_jobs(n_jobs), len(chunks))) as opened:
-        n_workers = _count_workers(opened)
-        if n_workers > 1:
-            chunks = make_chunks(policy, population, task, n_episodes, seed, n_workers)
+    n_jobs = count_jobs(n_jobs)
+    if executor is None or isinstance(executor, str):
+        n_jobs = min(n_jobs, len(chunks))
+    with open_executor(executor, n_jobs) as opened:
+        if opened.n_workers > 1:
+            chunks = make_chunks(policy, population, task, n_episodes, seed, opened.n_workers)
         results = list(opened.map(run_chunk, chunks))
     return join_chunks(chunks, results, len(check_population(population, policy.n_params)), n_episodes)
 
@@ -311,10 +344,15 @@ def _start_pool(n_jobs: int) -> Any:
 
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_start_worker)
-    with _one_thread_each():
-        # The pool starts a worker for each submission it has no idle worker for: start them all now, while
-        # the environment they inherit says one thread.
-        concurrent.futures.wait([pool.submit(os.getpid) for _ in range(n_jobs)])
+    try:
+        # The pool starts a worker for each submission it has no idle worker for: start them all now, while what
+        # they inherit says one thread, and no Ctrl-C.
+        with _one_thread_each(), _no_interrupt():
+            started = [pool.submit(os.getpid) for _ in range(n_jobs)]
+        concurrent.futures.wait(started)
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
     return pool
 
 
@@ -333,11 +371,37 @@ def _one_thread_each():  # type: ignore[no-untyped-def]
                 os.environ[name] = value
 
 
+@contextmanager
+def _no_interrupt():  # type: ignore[no-untyped-def]
+    """Start processes that do not hear Ctrl-C, and start them whole: signals to this one wait until they are."""
+    received: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # which alone gets signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda number, frame: received.append(number))
+    if sys.platform != "win32":  # where there is nothing to inherit
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()  # starting it later would lift the block, in some versions of Python
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)  # None: not one of Python's
+        for number in received:
+            signal.raise_signal(number)
+
+
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and end with it."""
     import multiprocessing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -184,23 +184,24 @@ class Step:
     @property
     def totals(self) -> Rollout:
         """Returns and lengths so far of all rows of the chunk (row, episode)."""
-        return self._totals.so_far(self.rows)
+        return self._totals.so_far(self.rows, self.alive, self.number)
 
 
 class _Totals:
-    """Returns and lengths: of the rows that are going on, and of all rows as of when any were last dropped."""
+    """Returns of the rows that are going on, lengths of their episodes that have ended, and both of all other rows."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._all = Rollout(np.zeros(shape), np.zeros(shape, dtype=np.int64))
         self.returns, self.lengths = np.zeros(shape), np.zeros(shape, dtype=np.int64)
 
-    def so_far(self, rows: slice | np.ndarray) -> Rollout:
-        self._all.returns[rows], self._all.lengths[rows] = self.returns, self.lengths
+    def so_far(self, rows: slice | np.ndarray, alive: np.ndarray, number: int) -> Rollout:
+        """Return those of all rows, after `number` steps of the episodes that are alive."""
+        self._all.returns[rows] = self.returns
+        self._all.lengths[rows] = np.where(alive, number, self.lengths)
         return self._all
 
-    def keep(self, rows: slice | np.ndarray, going: np.ndarray) -> None:
+    def keep(self, going: np.ndarray) -> None:
         """Go on with only some of the rows that were going on until now."""
-        self.so_far(rows)
         self.returns, self.lengths = self.returns[going], self.lengths[going]
 
 
@@ -209,36 +210,54 @@ def live(chunk: Chunk) -> Iterator[Step]:
 
     Scoring runs to the end and takes the totals; who wants to know more looks at the steps.
     """
+    steps = _live(chunk)
+    while True:
+        with _saturating():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+def run_chunk(chunk: Chunk) -> Rollout:
+    """Live through the episodes of a chunk; returns and lengths are (row, episode)."""
+    with _saturating():  # once and not in every step, which takes its time
+        (last,) = deque(_live(chunk), maxlen=1)
+    return last.totals
+
+
+def _saturating() -> np.errstate:
+    return np.errstate(over="ignore", under="ignore")  # an infinite score saturates tanh, as it should
+
+
+def _live(chunk: Chunk) -> Iterator[Step]:
     alive = chunk.episodes >= 0
     weights = [array[chunk.candidates] for array in chunk.policy.prepare(chunk.population)]
     task = chunk.task.start(chunk.seed, np.maximum(chunk.episodes, 0))
     policy = chunk.policy.start(weights, chunk.task.n_features, alive.shape[1])
     totals, rewards = _Totals(alive.shape), np.zeros(alive.shape)
     rows: slice | np.ndarray = slice(None)
-    number = 0
-    while number < chunk.task.max_steps and alive.any():
-        if number % _COMPACT_EVERY == 0 and number and chunk.drops_rows:
+    for number in range(chunk.task.max_steps):
+        if number and number % _COMPACT_EVERY == 0 and chunk.drops_rows:
             going: np.ndarray = np.any(alive, axis=1)
             if not going.all():
-                totals.keep(rows, going)
+                totals.so_far(rows, alive, number)
                 rows, alive, rewards = np.arange(len(chunk.episodes))[rows][going], alive[going], rewards[going]
+                totals.keep(going)
                 task, policy = task.keep(going), policy.keep(going)
-        with np.errstate(over="ignore", under="ignore"):  # an infinite score saturates tanh, as it should
-            task.observe(policy.observations)
-            policy.step()
+        task.observe(policy.observations)
+        policy.step()
         yield Step(number, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)
-        with np.errstate(over="ignore", under="ignore"):
-            earned, over = task.step(policy.actions, alive)
-        rewards = np.where(alive, earned, 0.0)
+        earned, over = task.step(policy.actions, alive)
+        rewards = np.zeros(alive.shape)
+        np.copyto(rewards, earned, where=alive)
         totals.returns += rewards
-        totals.lengths += alive
-        alive = alive & ~over
-        number += 1
+        ended = alive & over
+        if np.count_nonzero(ended):
+            np.copyto(totals.lengths, number + 1, where=ended)
+            alive = alive ^ ended
+            if not np.count_nonzero(alive):
+                break
+    totals.lengths[alive] = number + 1
     alive = np.zeros_like(alive)
-    yield Step(number, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)
-
-
-def run_chunk(chunk: Chunk) -> Rollout:
-    """Live through the episodes of a chunk; returns and lengths are (row, episode)."""
-    (last,) = deque(live(chunk), maxlen=1)
-    return last.totals
+    yield Step(number + 1, rows, alive, policy.observations, policy.actions, rewards, task, policy, totals)

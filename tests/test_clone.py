@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -18,10 +19,12 @@ from pisensory.cloning import episodes, loop
 from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.cloning.episodes import EpisodeStore, collect
 from pisensory.cloning.identify import identify
+from pisensory.runs.checkpoint import read_checkpoint
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=ps.Perturbation(shuffle=True))
 TEACHER = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
 STUDENT = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=4)
+PARAMS = np.random.default_rng(0).standard_normal(STUDENT.n_params)
 SMALL = {"batch_size": 8, "teacher_rounds": 3, "window": 25, "n_eval_episodes": 4, "eval_every": 2, "updates": 6}
 
 
@@ -54,45 +57,42 @@ def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify
 
 
 def test_teacher_acts_first_then_the_student_with_dagger():
-    params = np.random.default_rng(0).standard_normal(STUDENT.n_params)
-    taught = collect(TEACHER, None, TASK, 5, seed=1)
-    driven = collect(TEACHER, (STUDENT, params), TASK, 5, seed=1)
+    taught = collect(TEACHER, (STUDENT, PARAMS), TASK, 5, seed=1)
+    driven = collect(TEACHER, (STUDENT, PARAMS), TASK, 5, seed=1, shares=(0, 0))
     np.testing.assert_array_equal(taught.previous_actions[1:], taught.labels[:-1])
     np.testing.assert_array_equal(taught.observations[0], driven.observations[0])
-    agent = STUDENT.agent(params)
-    actions = [agent.act(observation) for observation in driven.observations[:, :, 2]]
+    agent = STUDENT.agent(PARAMS)
+    actions = [agent.act(observation) for observation in driven.observations[:, :, 0, 2]]
     np.testing.assert_allclose(driven.previous_actions[1:, :, 2], actions[:-1], atol=1e-5)
 
 
 def test_teacher_has_its_share_in_the_actions():
-    params = np.random.default_rng(0).standard_normal(STUDENT.n_params)
-    shared = collect(TEACHER, (STUDENT, params), TASK, 3, seed=1, teacher_share=0.8)
-    alone, taught = collect(TEACHER, (STUDENT, params), TASK, 3, seed=1), collect(TEACHER, None, TASK, 3, seed=1)
-    first, student, teacher = (block.previous_actions[1, 0] for block in (shared, alone, taught))
+    batches = [collect(TEACHER, (STUDENT, PARAMS), TASK, 3, 1, shares) for shares in ((0, 0.8), (0, 0), (1, 1))]
+    first, student, teacher = (batch.previous_actions[1, 0] for batch in batches)
     np.testing.assert_allclose(first, student + np.array([0, 0.4, 0.8]) * (teacher - student), atol=1e-6)
-    np.testing.assert_array_equal(shared.labels[0], taught.labels[0])
+    np.testing.assert_array_equal(batches[0].labels[0], batches[2].labels[0])
 
 
 def test_teacher_sees_the_inputs_in_order_and_the_student_shuffled():
-    plain = collect(TEACHER, None, TASK.plain, 5, seed=1)
-    shuffled = collect(TEACHER, None, TASK, 5, seed=1)
+    plain = collect(TEACHER, (STUDENT, PARAMS), TASK.plain, 5, seed=1)
+    shuffled = collect(TEACHER, (STUDENT, PARAMS), TASK, 5, seed=1)
     np.testing.assert_array_equal(plain.labels, shuffled.labels)
     np.testing.assert_array_equal(np.sort(plain.observations, axis=1), np.sort(shuffled.observations, axis=1))
     assert not np.array_equal(plain.observations, shuffled.observations)
 
 
-def test_blocks_know_what_each_input_is():
-    plain = collect(TEACHER, None, TASK.plain, 3, seed=1, with_sources=True)
+def test_batches_know_what_each_input_is():
+    plain = collect(TEACHER, (STUDENT, PARAMS), TASK.plain, 3, seed=1, with_sources=True)
     assert (plain.sources == np.arange(5)[:, None]).all()
     perturbation = ps.Perturbation(reshuffle_every=20, n_copies=2, n_noise=3, noise_std=9.0)
     task = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=perturbation)
-    shuffled = collect(TEACHER, None, task, 3, seed=1, with_sources=True)
-    assert collect(TEACHER, None, task, 3, seed=1).sources.shape == (60, 0, 3)
+    shuffled = collect(TEACHER, (STUDENT, PARAMS), task, 3, seed=1, with_sources=True)
+    assert collect(TEACHER, (STUDENT, PARAMS), task, 3, seed=1).sources.shape == (60, 0, 3)
     for name in range(5):  # an input is shown, twice, where the sources say so
         for step, episode in ((0, 0), (19, 1), (20, 2), (59, 1)):
             places = shuffled.sources[step, :, episode] == name
             assert places.sum() == 2
-            assert (shuffled.observations[step, places, episode] == plain.observations[step, name, episode]).all()
+            assert (shuffled.observations[step, places, :, episode] == plain.observations[step, name, :, episode]).all()
     assert ((shuffled.sources == 5).sum(axis=1) == 3).all()
     assert not np.array_equal(shuffled.sources[19], shuffled.sources[20])
     np.testing.assert_array_equal(shuffled.sources[20], shuffled.sources[39])
@@ -130,7 +130,7 @@ def test_student_learns_which_of_its_inputs_is_which(tmp_path):
 
 
 def test_students_without_memory_are_not_asked_what_their_inputs_are(tmp_path):
-    with pytest.raises(ps.InputError, match="identify is for an invariant student"):
+    with pytest.raises(ps.InputError, match="identify is for a student with a state"):
         ps.clone(ps.MLPPolicy(), TEACHER, TASK, tmp_path / "run", identify=0.1, **SMALL)
     assert not (tmp_path / "run").exists()
 
@@ -150,7 +150,7 @@ def test_functions_can_teach():
     def teacher(observations):
         return np.tanh(observations @ vector[:5, None] + vector[5])
 
-    named, function = collect(TEACHER, None, TASK, 4, seed=0), collect(teacher, None, TASK, 4, seed=0)
+    named, function = (collect(who, (STUDENT, PARAMS), TASK, 4, seed=0) for who in (TEACHER, teacher))
     np.testing.assert_allclose(function.labels[:20], named.labels[:20], atol=1e-4)
 
 
@@ -170,7 +170,7 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path, teacher, message):
         ps.clone(STUDENT, teacher, TASK, tmp_path / "run", rounds=2, **SMALL)
 
 
-@pytest.mark.parametrize("setting", ["rounds", "learning_rate", "clip", "window", "batch_size", "colour"])
+@pytest.mark.parametrize("setting", ["rounds", "learning_rate", "clip", "window", "batch_size"])
 def test_impossible_settings_are_refused_by_name(tmp_path, setting):
     with pytest.raises(ps.InputError, match=setting):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **{setting: 0})
@@ -232,11 +232,11 @@ def test_disk_that_is_full_while_collecting_loses_nothing(tmp_path, monkeypatch)
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     write = loop.EpisodeStore.write
 
-    def full(store, number, block):
+    def full(store, number, batch):
         with monkeypatch.context() as patch:
             if number == 2:
                 patch.setattr(os, "fsync", fail)
-            write(store, number, block)
+            write(store, number, batch)
 
     def fail(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -269,21 +269,20 @@ def test_other_teachers_are_refused_on_resume(tmp_path):
 
 
 def test_episodes_on_disk_are_bounded_and_those_of_another_task_refused(tmp_path):
-    block = collect(TEACHER, None, TASK, 8, seed=0)
-    EpisodeStore(tmp_path, "this", 1).write(0, block)
-    store = EpisodeStore(tmp_path, "this", round(2.5 * (tmp_path / "block-000000.npz").stat().st_size))
+    batch = collect(TEACHER, (STUDENT, PARAMS), TASK, 8, seed=0)
+    EpisodeStore(tmp_path, "this", 1, 5).write(0, batch)
+    store = EpisodeStore(tmp_path, "this", round(2.5 * (tmp_path / "block-000000.npz").stat().st_size), 5)
     for number in range(6):
-        assert store.is_full(number) is (number > 2)
-        store.write(number, block)
+        assert store.is_full is (number > 2)
+        store.write(number, batch)
     (tmp_path / "block-copy.npz").write_bytes(b"")  # somebody's, and left alone
-    assert store.numbers(6) == [4, 5]
-    assert store.numbers(3) == [1, 2]
-    store.prune(5)
-    kept = [f"block-{number:06d}.npz" for number in (3, 4, 5)]
+    assert store.numbers == [4, 5]
+    store.prune()
+    kept = [f"block-{number:06d}.npz" for number in (4, 5)]
     assert sorted(path.name for path in tmp_path.iterdir()) == [*kept, "block-copy.npz"]
-    np.testing.assert_array_equal(store.read(5).labels, block.labels)
+    np.testing.assert_array_equal(store.read(5).labels, batch.labels)
     with pytest.raises(ps.FileError, match="another task"):
-        EpisodeStore(tmp_path, "that", 1).read(5)
+        EpisodeStore(tmp_path, "that", 1, 5).read(5)
 
 
 def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeypatch):
@@ -296,15 +295,18 @@ def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeyp
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", minutes=1e-9, resume=True, **settings)
     write = loop.EpisodeStore.write
 
-    def die(store, number, block):
-        write(store, number, block)
+    class Killed(BaseException):
+        """Nothing is written after it, as after a kill."""
+
+    def die(store, number, batch):
+        write(store, number, batch)
         if number == 7:
-            raise RuntimeError  # none of ours: no checkpoint is written
+            raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.EpisodeStore, "write", die)
-        patch.setattr(loop.EpisodeStore, "is_full", lambda store, below: False)
-        with pytest.raises(RuntimeError):
+        patch.setattr(loop.EpisodeStore, "is_full", False)
+        with pytest.raises(Killed):
             ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
     assert read_checkpoint(tmp_path / "run")[1]["done"] == 5
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
@@ -326,17 +328,18 @@ def test_missing_episodes_are_told_and_batches_too_large_to_read_refused(tmp_pat
 def test_stop_at_the_very_end_of_a_round_undoes_all_of_it(tmp_path, monkeypatch):
     settings = {"rounds": 4, **SMALL}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
-    learn = loop._Run._learn
+    advance = loop.Cloning.advance
 
-    def stop(run):
-        row = learn(run)
-        if run.round == 2:
-            raise loop.Stopped
+    def stop(learner):
+        row = advance(learner)
+        if learner.done == 2:
+            signal.raise_signal(signal.SIGTERM)
         return row
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_learn", stop)
-        assert ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **settings).rounds == 1
+        patch.setattr(loop.Cloning, "advance", stop)
+        with pytest.raises(ps.TrainingInterrupted, match="stopped by SIGTERM after round 1;"):
+            ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **settings)
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **settings)
     np.testing.assert_array_equal(result.params, whole.params)
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")

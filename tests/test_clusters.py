@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import json
+import multiprocessing
 import os
+import pathlib
 import pickle
 import re
 import signal
@@ -43,6 +45,81 @@ def test_executors_of_others_score_alike_and_stay_open(expected, make):
             np.testing.assert_array_equal(result.returns, expected)
         evaluation = ps.evaluate(POLICY, POPULATION[0], TASK, 900, 3, executor=executor)
         np.testing.assert_array_equal(evaluation.returns, expected[0])
+
+
+class Counting:
+    """Maps here, tells nothing of itself, and notes how many items it was given."""
+
+    def __init__(self):
+        self.counts = []
+
+    def map(self, function, items):
+        items = list(items)
+        self.counts.append(len(items))
+        return [function(item) for item in items]
+
+
+def test_executors_that_do_not_tell_their_size_have_as_many_workers_as_jobs_are_asked_for(expected, tmp_path):
+    executor = Counting()
+    for n_jobs in (1, 3, np.int64(5), 2.0):
+        result = ps.rollout(POLICY, POPULATION, TASK, 900, 3, n_jobs, executor)
+        np.testing.assert_array_equal(result.returns, expected)
+    alone, *others = executor.counts
+    assert [count % n_jobs for count, n_jobs in zip(others, (3, 5, 2))] == [0, 0, 0]
+    assert min(others) >= alone
+    executor.counts.clear()
+    ps.train(POLICY, TASK, tmp_path / "run", generations=1, n_jobs=7, executor=executor, **SETTINGS)
+    assert executor.counts[0] % 7 == 0
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 2, pool).returns, expected)
+
+
+def test_executors_that_tell_their_size_are_believed():
+    class Telling(Counting):
+        num_workers = 4
+
+    executor = Telling()
+    ps.rollout(POLICY, POPULATION[:4], TASK, 4, n_jobs=3, executor=executor)
+    assert executor.counts == [4]
+
+
+@pytest.mark.parametrize("n_jobs", [0, -2, 1.5, True, "2", None, np.nan])
+def test_what_is_no_number_of_jobs_is_refused(n_jobs):
+    with pytest.raises(ps.InputError, match="n_jobs must be at least 1, or -1"):
+        ps.rollout(POLICY, POPULATION, TASK, 2, n_jobs=n_jobs)
+
+
+def children(process_id):
+    return pathlib.Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+
+
+def listens(process_id):
+    """Whether a process would handle an interrupt if one came: Python, until it is told to ignore them."""
+    caught = re.search(r"SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{process_id}/status").read_text())[1]
+    return int(caught, 16) >> (signal.SIGINT - 1) & 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="looks for workers in /proc")
+def test_an_interrupt_while_workers_start_prints_nothing_of_theirs(tmp_path):
+    code = (
+        "import pisensory as ps, numpy as np\n"
+        "if __name__ == '__main__':\n"
+        "    executor = ps.ProcessExecutor(4)\n"
+        "    try:\n"
+        "        ps.rollout(ps.MLPPolicy(), np.zeros((4, 113)), ps.CartPoleSwingUp(), 4, executor=executor)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('stopped')\n"
+    )
+    (tmp_path / "script.py").write_text(code)
+    command = [sys.executable, "script.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
+    # The first is not a worker, and the last has just begun to import what it needs.
+    while len(children(process.pid)) < 5 or not all(map(listens, children(process.pid)[1:])):
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (output, errors) == ("stopped\n", "")
 
 
 @pytest.mark.parametrize("executor", ["threads", "dask", "dask:", "dask:here", "dask:tcp:/", 7, object()])
@@ -175,6 +252,20 @@ def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, e
     assert [result.stderr for result in scored] == ["", ""]
     here, there = ({**json.loads(result.stdout), "seconds": 0} for result in scored)
     assert here == there
+
+
+def test_dask_clients_and_their_executors_are_taken_as_they_are(cluster, expected):
+    import distributed
+
+    cluster.add_worker()
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        for _ in range(2):
+            np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 1, client).returns, expected)
+        assert client.status == "running"
+        pool = client.get_executor()
+        np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 2, pool).returns, expected)
+    with pytest.raises(ps.InputError, match="client must be open"):
+        ps.rollout(POLICY, POPULATION, TASK, 900, 3, 1, client)
 
 
 def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing(cluster, tmp_path, monkeypatch):

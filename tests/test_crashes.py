@@ -29,9 +29,9 @@ TIMES = {"seconds", "rollout_seconds", "steps_per_second", "elapsed"}
 TRAINER = """
 import os, sys, time
 import pisensory as ps
-from pisensory.train import loop
+from pisensory.runs import run
 
-loop._CHECKPOINT_SECONDS = 0
+run._CHECKPOINT_SECONDS = 0
 fsync = os.fsync
 def slow_fsync(handle):
     time.sleep(float(sys.argv[4]))

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory.cloning.episodes import Block, EpisodeStore
+from pisensory.cloning.episodes import Batch, EpisodeStore
+from pisensory.runs import read_config, read_metrics
 from pisensory.runs.checkpoint import read_checkpoint
+from pisensory.runs.metrics import COLUMNS
 
 POLICY = ps.InvariantPolicy(n_embeddings=3, proj_dim=4, hidden_size=2, head_sizes=(4,))
 TASK = ps.CartPoleSwingUp("v1", max_steps=5)
@@ -55,20 +57,16 @@ def originals(tmp_path_factory):
     ps.train(POLICY, TASK, folder / "run", generations=3, population_size=4, n_episodes=1, n_eval_episodes=2)
     params = ps.load_policy(folder / "run" / "best.npz")[1]
     np.savez_compressed(folder / "bare.npz", params=params)
-    store = EpisodeStore(folder, ABOUT, 2**20)
-    store.write(
-        1,
-        Block(
-            *(np.zeros((3, 2, 2), np.float32) for _ in range(3)), np.ones((3, 2), bool), np.zeros((3, 2, 2), np.int16)
-        ),
-    )
+    seen, actions = np.zeros((3, 2, 1, 2), np.float32), np.zeros((3, 1, 2), np.float32)
+    batch = Batch(seen, actions, actions, np.ones((3, 2), bool), np.zeros((3, 2, 2), np.int16))
+    EpisodeStore(folder, ABOUT, 2**20, 2).write(1, batch)
     return [
         (ps.load_policy, folder / "run" / "best.npz"),
         (lambda path: read_checkpoint(path.parent), folder / "run" / "checkpoint.npz"),
         (ps.load_params, folder / "bare.npz"),
-        (lambda path: records.read_config(path.parent), folder / "run" / "config.json"),
-        (lambda path: records.read_metrics(path.parent), folder / "run" / "metrics.csv"),
-        (lambda path: EpisodeStore(path.parent, ABOUT, 2**20).read(1), folder / "block-000001.npz"),
+        (lambda path: read_config(path.parent), folder / "run" / "config.json"),
+        (lambda path: read_metrics(path.parent), folder / "run" / "metrics.csv"),
+        (lambda path: EpisodeStore(path.parent, ABOUT, 2**20, 2).read(1), folder / "block-000001.npz"),
     ]
 
 
@@ -268,19 +266,19 @@ def test_hostile_archives_are_refused_and_nothing_happens(originals, tmp_path, r
 )  # fmt: skip
 def test_hostile_settings_are_refused(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    assert check(lambda path: records.read_config(path.parent), tmp_path / "config.json") is None
+    assert check(lambda path: read_config(path.parent), tmp_path / "config.json") is None
     with pytest.raises(ps.FileError):
         ps.train(POLICY, TASK, tmp_path, resume=True)
 
 
-@pytest.mark.parametrize("tail", ["1,2", "x" * 300, "1" + ",nan" * 12 + ",__import__('os')", "2" + ",1" * 13])
+@pytest.mark.parametrize("tail", ["1,2", "x" * 300, "1" + ",nan" * 12 + ",__import__('os')", "1" + ",1" * 13 + "\n1" + ",1" * 13])
 def test_hostile_metrics_are_refused(tmp_path, tail):
-    (tmp_path / "metrics.csv").write_text(",".join(records.COLUMNS) + "\n" + tail + "\n")
-    assert check(lambda path: records.read_metrics(path.parent), tmp_path / "metrics.csv") is None
+    (tmp_path / "metrics.csv").write_text(",".join(COLUMNS["generation"]) + "\n" + tail + "\n")
+    assert check(lambda path: read_metrics(path.parent), tmp_path / "metrics.csv") is None
 
 
 def test_files_larger_than_any_of_ours_are_refused(tmp_path):
-    for name, reader in (("config.json", records.read_config), ("metrics.csv", records.read_metrics)):
+    for name, reader in (("config.json", read_config), ("metrics.csv", read_metrics)):
         with open(tmp_path / name, "wb") as file:
             file.truncate(2**33)  # takes no room on the disk
         assert check(lambda path, reader=reader: reader(path.parent), tmp_path / name) is None
