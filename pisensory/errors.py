@@ -60,14 +60,19 @@ def import_extra(module: str, extra: str) -> ModuleType:
         ) from error
 
 
-def show(value: object, longest: int = 100) -> str:
-    """Return a value as a message can say it: in one line, and not at length."""
+def shorten(text: str, longest: int = 300) -> str:
+    """Return a text as a message can say it: in one line, and not at length."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def show(value: object) -> str:
+    """Return a value as a message can say it."""
     try:
         text = _brief.repr(value)
     except Exception:  # numbers too long to be written in decimal, and classes whose repr fails
-        text = f"a {type(value).__name__}"
-    text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+        text = f"a value of type {type(value).__name__}"
+    return shorten(text, 100)
 
 
 _brief = reprlib.Repr()

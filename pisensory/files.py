@@ -22,7 +22,7 @@ from typing import IO, Any, Union
 
 import numpy as np
 
-from .errors import FileError, InputError, check_type, show
+from .errors import FileError, InputError, check_type, shorten, show
 from .parameters import check_params
 from .policies import Policy, policy_from_config
 
@@ -38,6 +38,7 @@ _MAX_HEADER = 2**20
 _MAX_MEMBERS = 64
 # What is taken of an archive at once; so its directory is no larger either, whatever it says of itself.
 _PIECE = 2**17
+_LONGEST_NAME = 255  # bytes, of a file or folder
 _TEMPORARY = ".pisensory-tmp"
 # Opening waits for nobody at the other end of a pipe; Windows has neither, and must be told that bytes are meant.
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -48,6 +49,8 @@ def as_path(path: object) -> Path:
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"a file or folder must be named by text or a Path, got {show(path)}")
+    if max(len(os.fsencode(part)) for part in Path(text).parts or ("",)) > _LONGEST_NAME:
+        raise InputError(f"the name {show(text)} is too long for a file: choose one of at most {_LONGEST_NAME} bytes")
     return Path(text)
 
 
@@ -222,7 +225,7 @@ def read_npz(path: PathLike) -> dict[str, np.ndarray]:
         zipfile.BadZipFile, zlib.error, struct.error, ValueError, TypeError, KeyError, EOFError, IndexError,
         NotImplementedError, RuntimeError, SyntaxError, OverflowError, MemoryError, RecursionError,
     ) as error:  # fmt: skip
-        raise FileError(f"{path} is not a file this can read, or it is damaged: {show(str(error))}") from None
+        raise FileError(f"{path} is not a file this can read, or it is damaged: {shorten(str(error))}") from None
 
 
 def _read_members(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:

@@ -198,7 +198,7 @@ def test_names_as_long_as_the_system_takes_are_written(tmp_path):
     ps.save_policy(tmp_path / ("a" * 250 + ".npz"), POLICY, PARAMS)
     assert ps.load_params(tmp_path / ("a" * 250 + ".npz")).size == PARAMS.size
     for call in (lambda path: ps.save_policy(path, POLICY, PARAMS), ps.load_policy, ps.load_params):
-        with pytest.raises(ps.FileError, match="too long"):
+        with pytest.raises(ps.InputError, match="too long"):
             call(tmp_path / ("a" * 300 + ".npz"))
 
 

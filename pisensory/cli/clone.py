@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
     """Clone, evolve if asked, and print the scores of teacher and student."""
     generations = None if options.evolve is None else check_int("--evolve", options.evolve, 1)
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
-    teacher = load_model(options.teacher, choose_task(options.task))
+    teacher = load_model(options.teacher, choose_task(options.task), asked=options.task)
     old, _ = read_old(options)
-    task = make_task(options, task_of(old, teacher.task))
+    task = make_task(options, task_of(options, old, teacher.task))
     student = choose_policy(options, options.student, old, default_policy(options.student, task))
     if generations is not None:
         check_covariances(student)

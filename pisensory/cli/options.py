@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import FileError, InputError
-from ..files import load_params, load_policy_about, read_npz
+from ..errors import FileError, InputError, MissingExtraError
+from ..files import as_path, load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
 from ..policies import POLICIES, Policy, policy_from_config
 from ..rollout import check_fit
@@ -91,7 +91,7 @@ def choose_task(text: str | None, base: Task = _DEFAULT_TASK) -> Task:
 
 def free_name(path: str, taken: Container[str]) -> str:
     """Return a name to show for what is at `path` that is not in `taken`."""
-    resolved = Path(path).resolve()
+    resolved = as_path(path).resolve()
     name = resolved.name if resolved.is_dir() else resolved.stem
     number = 2
     unique = name
@@ -111,16 +111,31 @@ def default_policy(name: str, task: Task) -> Policy:
 
 def read_old(options: argparse.Namespace) -> tuple[dict[str, Any] | None, bool]:
     """Return the config of the run that is to be resumed, if there is one, and whether it is one of the recipe."""
-    folder = Path(options.run_dir)
+    folder = as_path(options.run_dir)
     for name in (RECIPE, CONFIG):
         if given(options, "run").get("resume") and (folder / name).exists():
             return read_config(folder, name), name == RECIPE
     return None, False
 
 
-def task_of(old: Mapping[str, Any] | None, base: Task = _DEFAULT_TASK) -> Task:
-    """Return the task of a run's config, or `base` where there is none."""
-    return base if old is None else task_from_config(old["task"])
+def task_of(options: argparse.Namespace, old: Mapping[str, Any] | None, base: Task = _DEFAULT_TASK) -> Task:
+    """Return the task of the config of the run to resume, or `base` where there is none."""
+    return base if old is None else saved_task(old["task"], options.run_dir, options.task)
+
+
+def saved_task(config: Any, path: object, asked: str | None) -> Task:
+    """Return the task that a file describes; where it cannot be made and another is asked for, any.
+
+    Raises what keeps it from being made, and the way out, if no other is asked for.
+    """
+    try:
+        return task_from_config(config)
+    except (InputError, MissingExtraError) as error:
+        if asked is not None:
+            return _DEFAULT_TASK
+        raise type(error)(
+            f"the task that {path} is of cannot be made here: {error}; say which it is with --task"
+        ) from None
 
 
 def choose_policy(options: argparse.Namespace, name: str, old: Mapping[str, Any] | None, base: Policy) -> Policy:
@@ -142,7 +157,11 @@ def make_policy(base: Policy, sizes: Mapping[str, Any]) -> Policy:
 
 
 def load_model(
-    path: str, task: Task = _DEFAULT_TASK, kind: str | None = None, sizes: Mapping[str, Any] | None = None
+    path: str,
+    task: Task = _DEFAULT_TASK,
+    kind: str | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    asked: str | None = None,
 ) -> Model:
     """Return what a path or a name stands for: a shipped model, a policy file, a run folder, or a bare vector.
 
@@ -151,9 +170,11 @@ def load_model(
         task: what a bare vector is for.
         kind: its policy, by its name on the command line; the one of its length if None.
         sizes: of that policy; of one in a file only the gain can be changed.
+        asked: the task that was asked for, by its name on the command line: then that of a file need not be there.
 
     Raises:
         InputError, FileError: if it is none of these, or `kind` and `sizes` contradict it.
+        MissingExtraError: if the package of the file's task is not installed, and no other is asked for.
     """
     sizes = sizes or {}
     file = _find_file(path)
@@ -163,22 +184,21 @@ def load_model(
     policy, params, about = load_policy_about(file)
     others = [name for name in sizes if name not in _CHANGEABLE] + ["policy"] * (kind is not None)
     if others:
-        raise InputError(f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out")
-    try:
-        task = task_from_config(about["task"]) if "task" in about else _DEFAULT_TASK
-    except InputError as error:
-        raise FileError(f"{file} is damaged: {error}") from None
+        raise InputError(
+            f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out"
+        )
+    task = saved_task(about["task"], file, asked) if "task" in about else _DEFAULT_TASK
     return Model(make_policy(policy, sizes), params, task.plain)
 
 
 def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
     """Return the model that options of `add_model` stand for, and the task as they perturb it."""
-    model = load_model(options.model, make_task(options), options.policy, given(options, "sizes"))
+    model = load_model(options.model, make_task(options), options.policy, given(options, "sizes"), options.task)
     return model, make_task(options, model.task)
 
 
 def _find_file(path: str) -> Path:
-    file = Path(path)
+    file = as_path(path)
     if not file.exists() and path in model_names():
         return model_path(path)
     if file.is_dir():

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Train, then print the scores with the inputs in order and shuffled."""
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
     old, recipe = read_old(options)
-    task = make_task(options, task_of(old))
+    task = make_task(options, task_of(options, old))
     fresh = old is None and options.preset == "best" and options.init_from is None
     if recipe or (fresh and (task.kind, options.policy) == _TAUGHT):
         if options.init_from is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import MAX_COUNT, MAX_EPISODES, FileError, InputError, check_bool, check_int, check_positive
-from ..files import VERSION, PathLike, read_json, write_json
+from ..files import VERSION, PathLike, as_path, read_json, write_json
 from ..policies import Policy
 from ..tasks import Task
 from .folder import CONFIG
@@ -71,7 +71,7 @@ def write_config(folder: Path, config: Mapping[str, Any], name: str = CONFIG) ->
 
 def read_config(run_dir: PathLike, name: str = CONFIG) -> dict[str, Any]:
     """Return the config (policy, task, training) of a run folder; raise FileError if it is none."""
-    path = Path(run_dir) / name
+    path = as_path(run_dir) / name
     config = read_json(path)
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         raise FileError(f"{path} is not the configuration of a run")

@@ -18,7 +18,7 @@ import numpy as np
 from ..blas import one_blas_thread
 from ..errors import ExecutorError, FileError, TaskError, check_int, check_positive
 from ..executors import Executor, ExecutorLike, open_executor
-from ..files import PathLike, save_policy
+from ..files import PathLike, as_path, save_policy
 from ..parameters import check_params
 from ..policies import Policy
 from ..tasks import Task
@@ -69,7 +69,7 @@ def open_run(
             asked for, or is in use.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    folder = Path(run_dir)
+    folder = as_path(run_dir)
     if not folder.is_dir():  # what cannot be is refused before anything is made
         make_config(policy, task, settle({}))
     held: Any = lock if lock is not None else RunLock(folder)

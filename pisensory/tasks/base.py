@@ -77,6 +77,14 @@ class Task(ABC):
         """Return the task that people call `text`; None if it is none of this class."""
         return cls() if text == cls.kind else None
 
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Task:
+        """Return the task of these settings, which a file names: nobody need have looked at them.
+
+        Raises InputError for what a file must not decide.
+        """
+        return cls(**settings)
+
     def like(self: AnyTask, other: Task) -> AnyTask:
         """Return this task with the settings of `other`, which its name says nothing of, if that is of the name."""
         return other if isinstance(other, type(self)) and other.label == self.label else self

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import FileError, InputError, check_int, check_positive, import_extra
-from ..files import PathLike, atomic_write
+from ..files import PathLike, as_path, atomic_write
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
@@ -62,7 +62,7 @@ def write_video(
         MissingExtraError: if Pillow, or for .mp4 imageio-ffmpeg, is not installed.
         TaskError: if an environment fails.
     """
-    path = Path(path)
+    path = as_path(path)
     ending = path.suffix.lower()
     if ending not in _WIDTHS:
         raise InputError(f"a video's name must end in .mp4 or .gif, got {str(path)!r}")
