@@ -18,6 +18,7 @@ MAX_LAYERS = 64
 MAX_SIZE = 100_000
 MAX_COUNT = 10**9
 MAX_EPISODES = 10**7
+MAX_NUMBERS = 2**28  # of an array
 # The largest factor on numbers of any size that float32 has: what is left of its range takes their sums.
 MAX_FACTOR = 1e6
 
@@ -151,6 +152,19 @@ def check_list(name: str, value: object, example: str, most: int = 1_000_000) ->
     if len(value) > most:
         raise InputError(f"{name} must have at most {most:,} items, got {len(value):,}")
     return list(value)
+
+
+def check_array(name: str, values: object) -> np.ndarray:
+    """Return `values`, real numbers, as an array of their own type, or raise InputError naming the argument."""
+    if isinstance(values, Sequence) and len(values) > MAX_NUMBERS:
+        raise InputError(f"{name} must have at most {MAX_NUMBERS:,} numbers, got {len(values):,}")
+    try:
+        array = np.asarray(values)
+    except Exception:  # it may run code of the values'
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} must be an array of real numbers, got {show(values)}")
+    return array
 
 
 def check_sizes(name: str, sizes: object) -> tuple[int, ...]:

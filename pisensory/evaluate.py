@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, check_text, check_type
 from .executors import ExecutorLike, rollout
 from .parameters import check_params
 from .policies import Policy
@@ -118,8 +118,12 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
 
     Raises InputError if there are none.
     """
+    check_type("evaluations", evaluations, Mapping, "{'mine': ps.evaluate(policy, params, task)}")
+    for name, result in evaluations.items():
+        check_text("each name in evaluations", name, "mine", 10_000)
+        check_type(f"evaluations[{name!r}]", result, Evaluation, "ps.evaluate(policy, params, task)")
     if not evaluations:
-        raise InputError("a table needs at least one evaluation")
+        raise InputError("evaluations must have at least one, got none")
     width = max(len(name) for name in evaluations)
     head = f"{'':{width}}  {'mean':>7}  {'95 % interval':>17}  {'std':>7}  {'steps':>7}  {'episodes':>8}"
     lines = [head, "-" * len(head)]

@@ -148,8 +148,11 @@ class DaskExecutor:
 
     def __init__(self, scheduler: Any) -> None:
         self._given = None if isinstance(scheduler, str) else scheduler
-        if self._given is None and not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", scheduler):
-            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {scheduler!r}")
+        known = self._given is not None and _is_dask_client(scheduler)
+        if not known and not (
+            isinstance(scheduler, str) and re.fullmatch(r"(\w+://)?[^\s/]{1,255}:\d{1,5}", scheduler)
+        ):
+            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {show(scheduler)}")
         # Here, and not above, since importing pisensory alone needs neither.
         import asyncio
         from concurrent.futures import CancelledError
@@ -256,7 +259,7 @@ def check_sendable(*values: object) -> None:
 
 
 @contextmanager
-def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[OpenExecutor]:
+def open_executor(executor: ExecutorLike = None, n_jobs: int = 1, sent: object = None) -> Iterator[OpenExecutor]:
     """Give the executor that is asked for, and close it at the end if it was made here.
 
     Args:
@@ -264,25 +267,34 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[Op
             `n_jobs` if None.
         n_jobs: workers of "processes"; with None, one means this process. Of an object, how many workers it has,
             unless it tells.
+        sent: what workers will need, to be looked at before work begins.
 
     Raises:
-        InputError: for anything else.
+        InputError: for anything else, or what cannot be sent to workers.
     """
     n_jobs = count_jobs(n_jobs)
     if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return
-    opened = _make_executor(executor or ("serial" if n_jobs == 1 else "processes"), n_jobs)
+    if executor is None:
+        executor = "serial" if n_jobs == 1 else "processes"
+    opened = _make_executor(executor, n_jobs)
     try:
+        if isinstance(opened, (ProcessExecutor, DaskExecutor)):
+            check_sendable(sent)
         yield opened
     finally:
         opened.close()
 
 
+def _is_dask_client(value: object) -> bool:
+    dask = sys.modules.get("distributed")
+    return dask is not None and isinstance(value, dask.Client)
+
+
 def _make_executor(executor: str | Executor, n_jobs: int) -> OpenExecutor:
     if not isinstance(executor, str):
-        dask = sys.modules.get("distributed")
-        if dask is not None and isinstance(executor, dask.Client):
+        if _is_dask_client(executor):
             return DaskExecutor(executor)
         if not callable(getattr(executor, "map", None)):
             raise InputError(f"executor must have a method map(function, items), got {show(executor)}")

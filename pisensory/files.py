@@ -44,13 +44,15 @@ _TEMPORARY = ".pisensory-tmp"
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def as_path(path: object) -> Path:
-    """Return `path`, as text or a Path, as a Path; raise InputError for what is none."""
+def as_path(path: object, name: str = "path") -> Path:
+    """Return `path`, text or a Path, as a Path; raise InputError, naming the argument, for what is none."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text or "\0" in text:
-        raise InputError(f"a file or folder must be named by text or a Path, got {show(path)}")
+        raise InputError(f"{name} must be that of a file or folder, as text or a Path, got {show(path)}")
     if max(len(os.fsencode(part)) for part in Path(text).parts or ("",)) > _LONGEST_NAME:
-        raise InputError(f"the name {show(text)} is too long for a file: choose one of at most {_LONGEST_NAME} bytes")
+        raise InputError(
+            f"{name} must have no name of more than {_LONGEST_NAME} bytes, which is too long, got {show(text)}"
+        )
     return Path(text)
 
 

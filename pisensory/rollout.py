@@ -134,9 +134,9 @@ def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, 
     return Rollout(returns.reshape(n_candidates, n_episodes), lengths.reshape(n_candidates, n_episodes))
 
 
-def check_fit(policy: Policy, task: Task) -> None:
+def check_fit(policy: Policy, task: Task, name: str = "policy") -> None:
     """Raise InputError unless these are a policy and a task whose inputs, channels and actions are the policy's."""
-    check_type("policy", policy, Policy, "ps.InvariantPolicy()")
+    check_type(name, policy, Policy, "ps.InvariantPolicy()")
     check_type("task", task, Task, "ps.CartPoleSwingUp()")
     if policy.n_features not in (None, task.n_features):
         raise InputError(

@@ -205,7 +205,7 @@ def test_names_as_long_as_the_system_takes_are_written(tmp_path):
 @pytest.mark.parametrize("path", [None, 3, "", "a\0b", b"a.npz", ["a.npz"]])
 def test_what_is_no_path_is_refused(path):
     for call in (lambda path: ps.save_policy(path, POLICY, PARAMS), ps.load_policy, ps.load_params):
-        with pytest.raises(ps.InputError, match="must be named by text or a Path"):
+        with pytest.raises(ps.InputError, match="must be that of a file or folder"):
             call(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from ..errors import (show, InputError)
+from ..errors import InputError, show
 from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
 from .mlp import MLPPolicy

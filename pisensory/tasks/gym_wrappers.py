@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_type, show
 from .episodes import TaskRun
 from .libraries import EpisodeCounter, library_of, load_library
 from .perturbation import Perturbation, PerturbedRun
@@ -81,7 +81,7 @@ class _Perturbed:
         super().__init__(env)  # type: ignore[call-arg]
         space = env.observation_space
         if not isinstance(space, self._spaces.Box) or len(space.shape) != 1:
-            raise InputError(f"only observations of one axis (Box) can be perturbed, got {space}")
+            raise InputError(f"only observations of one axis (Box) can be perturbed, got {show(space)}")
         self.perturbation = perturbation
         self._shape = (space.shape[0], 1)
         perturbation.n_features(space.shape[0])  # refuses inputs that there are not

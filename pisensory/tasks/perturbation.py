@@ -98,6 +98,7 @@ class Perturbation:
 
         Raises InputError if an input that is dropped or delayed is not among them.
         """
+        n_sources = check_int("n_sources", n_sources, 1, MAX_SIZE)
         for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
             if numbers and max(numbers) >= n_sources:
                 raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
