@@ -25,11 +25,12 @@ from .train import TrainResult, train
 __version__ = "0.1.0"
 
 __all__ = [
-    "Agent", "AntTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor", "DivergedError", "Evaluation", "ExecutorError",
-    "FileError", "GymTask", "InputError", "InvariantPolicy", "MLPPolicy", "MissingExtraError", "Perturbation",
-    "PisensoryError", "Policy", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError",
-    "TrainResult", "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env",
-    "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
+    "Agent", "AntTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor", "DivergedError", "Evaluation",
+    "ExecutorError", "FileError", "GymTask", "InputError", "InvariantPolicy", "MLPPolicy", "MissingExtraError",
+    "Perturbation", "PisensoryError", "Policy", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task",
+    "TaskError", "TrainResult", "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params",
+    "load_policy", "perturb_env", "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train",
+    "train_with_teacher",
 ]  # fmt: skip
 
 if "gymnasium" in sys.modules:

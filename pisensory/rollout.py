@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
+from .blas import one_blas_thread
 from .errors import MAX_EPISODES, InputError, check_int, check_type
 from .parameters import check_params, check_population
 from .policies import Policy
@@ -212,7 +214,7 @@ def live(chunk: Chunk) -> Iterator[Step]:
     """
     steps = _live(chunk)
     while True:
-        with _saturating():
+        with _exactly():
             step = next(steps, None)
         if step is None:
             return
@@ -221,13 +223,16 @@ def live(chunk: Chunk) -> Iterator[Step]:
 
 def run_chunk(chunk: Chunk) -> Rollout:
     """Live through the episodes of a chunk; returns and lengths are (row, episode)."""
-    with _saturating():  # once and not in every step, which takes its time
+    with _exactly():  # once and not in every step, which takes its time
         (last,) = deque(_live(chunk), maxlen=1)
     return last.totals
 
 
-def _saturating() -> np.errstate:
-    return np.errstate(over="ignore", under="ignore")  # an infinite score saturates tanh, as it should
+@contextmanager
+def _exactly() -> Iterator[None]:
+    """Compute the same bits on any number of cores; an infinite score saturates tanh, as it should."""
+    with one_blas_thread(), np.errstate(over="ignore", under="ignore"):
+        yield
 
 
 def _live(chunk: Chunk) -> Iterator[Step]:

@@ -13,10 +13,10 @@ import pytest
 import pisensory as ps
 from pisensory import figures
 from pisensory.figures.scores import draw_shuffling
+from pisensory.recording import record
 from pisensory.report import Subject, write_report
 from pisensory.report.inside import _first_run, study_inside
 from pisensory.report.published import published_facts
-from pisensory.report.recording import record
 from pisensory.report.scores import Scorer
 from pisensory.report.studies import plan
 from pisensory.tasks import task_from_config

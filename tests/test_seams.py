@@ -12,11 +12,10 @@ from toy_policy import PooledPolicy
 from toy_task import PLACES, BeaconsTask
 
 import pisensory as ps
+from pisensory.recording import record
 from pisensory.report import Subject, write_report
-from pisensory.report.recording import record
 from pisensory.tasks import task_from_config, task_from_text
 from pisensory.video import write_video
-from pisensory.video.episode import play
 
 HERE = pathlib.Path(__file__).parent
 PACKAGE = pathlib.Path(ps.__file__).parent
@@ -47,8 +46,8 @@ def test_clones_by_its_own_gradient(tmp_path):
     gradient = unrolled.gradient(d_actions)
     for number in range(13):
         step = 1e-6 * np.eye(13)[number]
-        sides = [(POLICY.unroll(params + sign * step, seen, dtype=np.float64).actions * d_actions).sum() for sign in (1, -1)]
-        assert gradient[number] == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-7)
+        above, below = (POLICY.unroll(params + sign * step, seen, dtype=np.float64).actions for sign in (1, -1))
+        assert gradient[number] == pytest.approx(((above - below) * d_actions).sum() / 2e-6, abs=1e-7)
     small = {"teacher_rounds": 4, "updates": 20, "batch_size": 16, "window": 10, "learning_rate": 0.03}
     result = ps.clone(
         POLICY, (POLICY, SKILLED), TASK, tmp_path / "clone", rounds=12, n_eval_episodes=64, dagger=True, **small
@@ -63,11 +62,13 @@ def test_inputs_are_moved_whole():
     perturbation = ps.Perturbation(shuffle=True, n_copies=2, n_noise=1, dropped=(1,))
     task = BeaconsTask(perturbation=perturbation)
     assert (task.n_features, task.n_channels) == (7, 2)
-    (first, *_), _ = zip(*play(POLICY, SKILLED, task, 3))
-    for (off, place), source in zip(first.inputs, first.sources):
+    recorded = record(POLICY, SKILLED, task, 1, 3)
+    inputs, sources = recorded.observations[0, ..., 0], list(recorded.sources[0, :, 0])
+    assert sorted(sources) == [0, 0, 1, 1, 2, 2, 3]
+    for (off, place), source in zip(inputs, sources):
         if source in (0, 2):
             assert place == PLACES[source]
-            assert off + PLACES[0] - place == pytest.approx(first.inputs[list(first.sources).index(0), 0], abs=1e-6)
+            assert off + PLACES[0] - place == pytest.approx(inputs[sources.index(0), 0], abs=1e-6)
         else:
             assert (off, place) == (0, 0) or source == 3
     with pytest.raises(ps.InputError, match="channels"):
@@ -82,11 +83,10 @@ def test_what_is_drawn_is_what_was_scored(tmp_path):
     np.testing.assert_array_equal(recorded.alive.sum(axis=0), scored.lengths[0])
     np.testing.assert_allclose(recorded.rewards.sum(axis=0), scored.returns[0], rtol=1e-12)
     assert recorded.observations.shape[1:] == (3, 2, 70) and recorded.inside["latent"].shape[1:] == (3, 70)
-    *_, (last, _) = play(POLICY, params, task, 2)
     alone = ps.rollout(POLICY, params[None], task, 1, seed=2)
-    assert (last.score, last.step) == (alone.returns[0, 0], alone.lengths[0, 0])
+    assert len(record(POLICY, params, task, 1, 2).alive) == alone.lengths[0, 0]
     pytest.importorskip("PIL")
-    assert write_video(tmp_path / "toy.gif", {"toy": (POLICY, params)}, task, 2, width=640) == [last.score]
+    assert write_video(tmp_path / "toy.gif", {"toy": (POLICY, params)}, task, 2, width=640) == alone.returns[0].tolist()
     pytest.importorskip("matplotlib")
     report = write_report([Subject("toy", POLICY, params, TASK)], tmp_path, 9, seed=2, n_jobs=1)
     assert set(report["scores"]) == {"inputs", "reshuffling"}
@@ -138,7 +138,8 @@ def test_nothing_is_loaded_that_the_user_did_not_name(tmp_path):
     (tmp_path / "deep" / "json.py").write_text("")
     (tmp_path / "broken.py").write_text("1 / 0")
     for name, code, message in (
-        ("missing.py", 1, "no file"), ("toy.npz", 2, "must be a Python file"), ("deep/json.py", 2, "another module named json"),
+        ("missing.py", 1, "no file"), ("toy.npz", 2, "must be a Python file"),
+        ("deep/json.py", 2, "another module named json"),
         ("broken.py", 2, "failed: ZeroDivisionError"),
     ):  # fmt: skip
         command = [sys.executable, "-m", "pisensory", "models", "--load", name]

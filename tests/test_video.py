@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.recording import record
 from pisensory.tasks.base import START, episode_generator
 from pisensory.tasks.cartpole import initial_state
 from pisensory.video import write_video
-from pisensory.video.episode import play
 from pisensory.video.frames import Actor, Film
 
 image = pytest.importorskip("PIL.Image")
@@ -64,47 +64,48 @@ def test_episode_is_that_of_a_rollout_to_the_bit(model, version, tmp_path):
     task = ps.CartPoleSwingUp(version, max_steps=300, perturbation=perturbation)
     for seed in range(3):
         expected = ps.rollout(policy, params[None], task, 1, seed)
-        *_, (last, _) = play(policy, params, task, seed)
-        assert (last.score, last.step) == (expected.returns[0, 0], expected.lengths[0, 0])
-    assert write_video(tmp_path / "film.gif", {"a": model}, task, 2, steps_per_frame=150, width=320) == [last.score]
+        actor = Actor("a", policy, params, record(policy, params, task, 1, seed))
+        assert (actor.score(actor.n_steps), actor.n_steps) == (expected.returns[0, 0], expected.lengths[0, 0])
+    score = write_video(tmp_path / "film.gif", {"a": model}, task, 2, steps_per_frame=150, width=320)
+    assert score == expected.returns[0].tolist()
 
 
 def test_two_agents_meet_the_same_start_noise_and_shuffles():
     task = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=NOISY)
     other = ps.MLPPolicy(7, 1, ())
-    pair = [[moment for moment, _ in play(*model, task, 3)] for model in (INVARIANT, (other, 0.1 * np.ones(8)))]
-    first = [moments[0] for moments in pair]
-    np.testing.assert_array_equal(first[0].inputs, first[1].inputs)
+    one, two = (record(*model, task, 1, 3) for model in (INVARIANT, (other, 0.1 * np.ones(8))))
+    np.testing.assert_array_equal(one.observations[0], two.observations[0])
     x, x_dot, theta, theta_dot = initial_state("v1", episode_generator(3, START, 0))
     start = np.array([x, x_dot, np.cos(theta), np.sin(theta), theta_dot], np.float32)
-    np.testing.assert_array_equal(first[0].inputs[np.argsort(first[0].sources)][:5, 0], start)
-    for one, two in zip(*pair):
-        np.testing.assert_array_equal(one.sources, two.sources)
-        noisy = one.sources >= 5
-        np.testing.assert_array_equal(one.inputs[noisy], two.inputs[noisy])
-    assert (pair[0][30].inputs != pair[1][30].inputs).any()
-    changes = [n for n in range(1, 60) if (pair[0][n].sources != pair[0][n - 1].sources).any()]
+    np.testing.assert_array_equal(one.observations[0, np.argsort(one.sources[0, :, 0])][:5, 0, 0], start)
+    np.testing.assert_array_equal(one.sources, two.sources)
+    noisy = one.sources >= 5
+    np.testing.assert_array_equal(one.observations[:, :, 0][noisy], two.observations[:, :, 0][noisy])
+    assert (one.observations[30] != two.observations[30]).any()
+    changes = [n for n in range(1, 60) if (one.sources[n] != one.sources[n - 1]).any()]
     assert changes == [20, 40]
 
 
-def test_moments_show_what_an_agent_shows():
+def test_what_is_shown_is_what_an_agent_shows():
     task = ps.CartPoleSwingUp("v1", max_steps=20, perturbation=NOISY)
     agent = INVARIANT[0].agent(INVARIANT[1])
-    for moment, _ in list(play(*INVARIANT, task, 0))[:-1]:
-        np.testing.assert_allclose(agent.act(moment.inputs[:, 0]), moment.actions, atol=1e-5)
-        np.testing.assert_allclose(agent.attention, moment.inside["attention"].T, atol=1e-5)
-        np.testing.assert_allclose(agent.latent, moment.inside["latent"], atol=1e-5)
+    recorded = record(*INVARIANT, task, 1, 0, ("attention", "latent", "nothing such"))
+    for step, observation in enumerate(recorded.observations):
+        np.testing.assert_allclose(agent.act(observation[:, 0, 0]), recorded.actions[step, :, 0], atol=1e-5)
+        np.testing.assert_allclose(agent.attention, recorded.inside["attention"][step, :, :, 0].T, atol=1e-5)
+        np.testing.assert_allclose(agent.latent, recorded.inside["latent"][step, :, 0], atol=1e-5)
+    assert step == 19 and set(recorded.inside) == {"attention", "latent"}
 
 
 def test_traces_have_the_colour_of_what_a_place_really_hears():
     task = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=ps.Perturbation(reshuffle_every=30))
-    actor = Actor("one", *INVARIANT, [moment for moment, _ in play(*INVARIANT, task, 4)])
+    actor = Actor("one", *INVARIANT, record(*INVARIANT, task, 1, 4, ("attention", "latent")))
     film = Film([actor], task, 4, 1280)
     scene = image.new("RGB", film.scene_size)
     pictures = [np.asarray(film.frame(step, [scene])) for step in (25, 35)]
     chips = [chip_colors(picture, film) for picture in pictures]
     for step, colors in zip((25, 35), chips):
-        assert colors == [film._colors[source] for source in actor.moments[step].sources]
+        assert colors == [film._colors[source] for source in actor.episode.sources[step, :, 0]]
     assert chips[0] != chips[1]
 
 

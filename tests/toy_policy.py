@@ -1,6 +1,6 @@
 """A policy of one's own, in one file: any number of inputs of two channels each, pooled by their mean.
 
-    u_i = tanh(W_u o_i + b_u)        a = tanh(W_a mean_i(u_i) + b_a)
+u_i = tanh(W_u o_i + b_u)        a = tanh(W_a mean_i(u_i) + b_a)
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ class PooledPolicy(Policy):
 
 
 def forward(weights, observations):
-    """Return units (..., feature, unit, episode), their mean (..., unit, episode) and actions (..., action, episode)."""
+    """Return units (..., feature, unit, episode), their mean over features, and actions (..., action, episode)."""
     w_unit, b_unit, w_action, b_action = weights
     units = np.einsum("...uc,...fce->...fue", w_unit, observations) + b_unit[..., None, :, None]
     units = np.tanh(units)
@@ -84,7 +84,8 @@ class PooledSequence(Unrolled):
 
     def __init__(self, policy, params, observations):
         self.policy, self.observations = policy, observations
-        self._weights = [params[where].reshape(shape).astype(observations.dtype) for where, shape in policy.layout.values()]
+        arrays = unflatten(params[None], policy.layout).values()
+        self._weights = [array[0].astype(observations.dtype) for array in arrays]
         self._units, self._pooled, self.actions = forward(self._weights, observations)
 
     def _gradient(self, d_actions, d_hidden):

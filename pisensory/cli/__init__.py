@@ -1,4 +1,4 @@
-"""The command line: one module a command, each with `add` (its arguments) and `run`.
+"""The command line: one module a command, each with `add` (its arguments) and `run`; its docstring is the help.
 
 Exit codes: 0 done, 1 it failed (files, missing extras), 2 bad arguments, 130 Ctrl-C, 143 SIGTERM.
 """
@@ -90,5 +90,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pisensory {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
-        command.add(commands)
+        summary, _, description = (command.__doc__ or "").partition("\n\n")
+        name = command.__name__.rpartition(".")[2]
+        under = commands.add_parser(name, help=summary[:1].lower() + summary[1:].rstrip("."), description=description)
+        under.set_defaults(run=command.run)
+        command.add(under)
     return parser

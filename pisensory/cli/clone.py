@@ -1,9 +1,13 @@
-"""`pisensory clone`: train a policy to act as another does, then go on with evolution if asked."""
+"""Train a policy to act as another does.
+
+Trains STUDENT to act as TEACHER does, by back-propagation through time, then goes on with evolution if asked. The
+teacher sees the inputs in order, the student as the options say. With --resume, options that are not given are those
+of the run.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..cloning import clone
 from ..errors import check_int
@@ -13,24 +17,13 @@ from ..runs import BEST, CONFIG
 from ..train import train
 from ..train.loop import check_covariances
 from .arguments import add_options, given
-from .options import (
-    Model, add_sizes, add_task, choose_policy, choose_task, default_policy, load_model, make_task, policy_names,
-    read_old, task_of,
-)  # fmt: skip
+from .options import Model, add_sizes, add_task, choose_run, choose_task, load_model, policy_names
 
 _EVOLVE_SIGMA0 = 0.02
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "clone",
-        help="train a policy to act as another does",
-        description="Train STUDENT to act as TEACHER does, by back-propagation through time. The teacher sees the "
-        "inputs in order, the student as the options say. With --resume, options that are not given are those of "
-        "the run.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("student", choices=policy_names(), help="the network to train")
     parser.add_argument("teacher", metavar="TEACHER", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="folder for settings, metrics, checkpoint and student")
@@ -49,9 +42,7 @@ def run(options: argparse.Namespace) -> int:
     generations = None if options.evolve is None else check_int("--evolve", options.evolve, 1)
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
     teacher = load_model(options.teacher, choose_task(options.task), asked=options.task)
-    old, _ = read_old(options)
-    task = make_task(options, task_of(options, old, teacher.task))
-    student = choose_policy(options, options.student, old, default_policy(options.student, task))
+    task, student, _ = choose_run(options, options.student, teacher.task)
     if generations is not None:
         check_covariances(student)
     init = None if options.init_from is None else load_params(options.init_from)

@@ -1,25 +1,21 @@
-"""`pisensory evaluate`: score a policy, with its inputs perturbed if asked."""
+"""Score a trained policy.
+
+MODEL is a file written by pisensory, a run folder (its best.npz), a shipped model's name, or an .npz with a bare
+parameter vector, such as the published weights. Its inputs are perturbed if asked.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from ..evaluate import evaluate, score_table
 from .arguments import add_options, given
 from .options import add_model, load_model_and_task
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="score a trained policy",
-        description="Score a policy: a file written by pisensory, a run folder (its best.npz), or an .npz with "
-        "a bare parameter vector, such as the published weights.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("model", metavar="MODEL", help="shipped model, file, run folder, or bare vector")
     add_options(parser, "evaluate", {"": evaluate})
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a table")

@@ -1,25 +1,21 @@
-"""`pisensory models`: what trained policies ship with the package."""
+"""List the trained policies that ship.
+
+Tells their task, size, mean scores with the inputs in order and shuffled (10,000 episodes), and what training them
+cost. Every command takes their names for MODEL.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from ..models import describe_model, model_names
 from ..policies import policy_from_config
 from ..tasks import task_from_config
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "models",
-        help="list the trained policies that ship",
-        description="List the trained policies that ship: their task, size, mean scores with the inputs in order and "
-        "shuffled (10,000 episodes), and what training them cost. Every command takes their names for MODEL.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("--json", action="store_true", help="print all that is known of them as JSON")
 
 

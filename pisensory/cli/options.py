@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,20 +109,6 @@ def default_policy(name: str, task: Task) -> Policy:
     return cls(**{**_PUBLISHED.get((task.kind, name), {}), **sizes, **of_task})
 
 
-def read_old(options: argparse.Namespace) -> tuple[dict[str, Any] | None, bool]:
-    """Return the config of the run that is to be resumed, if there is one, and whether it is one of the recipe."""
-    folder = as_path(options.run_dir)
-    for name in (RECIPE, CONFIG):
-        if given(options, "run").get("resume") and (folder / name).exists():
-            return read_config(folder, name), name == RECIPE
-    return None, False
-
-
-def task_of(options: argparse.Namespace, old: Mapping[str, Any] | None, base: Task = _DEFAULT_TASK) -> Task:
-    """Return the task of the config of the run to resume, or `base` where there is none."""
-    return base if old is None else saved_task(old["task"], options.run_dir, options.task)
-
-
 def saved_task(config: Any, path: object, asked: str | None) -> Task:
     """Return the task that a file describes; where it cannot be made and another is asked for, any.
 
@@ -138,11 +124,33 @@ def saved_task(config: Any, path: object, asked: str | None) -> Task:
         ) from None
 
 
-def choose_policy(options: argparse.Namespace, name: str, old: Mapping[str, Any] | None, base: Policy) -> Policy:
-    """Return the policy of a run's config, if `name` is its name, or else `base`; in the sizes asked for."""
-    before = base if old is None else policy_from_config(old["policy"])
-    same = name == (before.label if before.label in _NAMED else before.kind)
-    return make_policy(before if same else base, given(options, "sizes"))
+def choose_run(
+    options: argparse.Namespace,
+    name: str,
+    base: Task = _DEFAULT_TASK,
+    default: Callable[[str, Task], Policy] = default_policy,
+) -> tuple[Task, Policy, str | None]:
+    """Return the task and the policy of a run: those of the one to resume, or new ones, with what was asked for.
+
+    Args:
+        options: of the command.
+        name: of the policy.
+        base: the task of a new run, if no other is asked for.
+        default: gives the policy of a new run.
+
+    Returns:
+        Task, policy, and which file of the folder says so: RECIPE, CONFIG, or None for a new run.
+    """
+    files = (RECIPE, CONFIG) if given(options, "run").get("resume") else ()
+    folder = as_path(options.run_dir, "RUN_DIR")
+    begun = next((file for file in files if (folder / file).exists()), None)
+    old = read_config(folder, begun) if begun else None
+    task = make_task(options, base if old is None else saved_task(old["task"], folder, options.task))
+    policy = default(name, task)
+    before = policy if old is None else policy_from_config(old["policy"])
+    if name == (before.label if before.label in _NAMED else before.kind):
+        policy = before
+    return task, make_policy(policy, given(options, "sizes")), begun
 
 
 def make_policy(base: Policy, sizes: Mapping[str, Any]) -> Policy:
@@ -184,9 +192,8 @@ def load_model(
     policy, params, about = load_policy_about(file)
     others = [name for name in sizes if name not in _CHANGEABLE] + ["policy"] * (kind is not None)
     if others:
-        raise InputError(
-            f"{flags(others[0])[0]} is for bare vectors, and {file} says what its network is: leave it out"
-        )
+        option = flags(others[0])[0]
+        raise InputError(f"{option} is for bare vectors, and {file} says what its network is: leave it out")
     task = saved_task(about["task"], file, asked) if "task" in about else _DEFAULT_TASK
     return Model(make_policy(policy, sizes), params, task.plain)
 

@@ -1,11 +1,14 @@
-"""`pisensory page`: a page to play with trained cart-pole agents in the browser."""
+"""Make a page to play with trained cart-pole agents in the browser.
+
+Writes one HTML file on which the agents run in any browser, from disk and without a network. The options on inputs say
+how the page starts.
+"""
 
 from __future__ import annotations
 
 import argparse
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +20,8 @@ from .arguments import given
 from .options import add_model, free_name, load_model, make_task
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "page",
-        help="make a page to play with trained agents in the browser",
-        description="Write one HTML file on which trained cart-pole agents run in any browser, from disk and "
-        "without a network. The options on inputs say how the page starts.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("models", metavar="MODEL", nargs="+", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--output", "-o", default="page.html", metavar="FILE", help="to write (default: page.html)")
     parser.add_argument("--open", action="store_true", help="open it in the browser")

@@ -1,9 +1,12 @@
-"""`pisensory plot`: the learning curves of runs."""
+"""Draw the learning curves of runs.
+
+Draws the scores of runs of train (mean, max and held out) and clone (held out, and the loss) over generations or rounds
+(with --steps, environment steps), and over wall time. Runs may be going on.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..errors import InputError, import_extra
 from ..figures import Curve, as_png, as_svg, learning_curves, read_curve
@@ -13,15 +16,8 @@ from .options import free_name
 _SUFFIXES = (".png", ".svg")
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "plot",
-        help="draw the learning curves of runs",
-        description="Draw the scores of runs of train (mean, max and held out) and clone (held out, and the loss) over "
-        "generations or rounds (with --steps, environment steps), and over wall time. Runs may be going on.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder of train or clone")
     parser.add_argument(
         "--steps", action="store_true", help="draw over environment steps, not over generations or rounds"

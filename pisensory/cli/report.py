@@ -1,26 +1,22 @@
-"""`pisensory report`: what shuffles, noise, lost and late inputs do to trained policies."""
+"""Score policies under shuffles, noise, lost and late inputs.
+
+Scores policies under all that can be done to their inputs, and looks inside them. Writes report.html, which needs no
+other file, report.json with every number, and the figures as PNG and SVG.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from ..report import Subject, write_report
 from .arguments import add_options, given
 from .options import add_task, choose_task, free_name, load_model
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "report",
-        help="score policies under shuffles, noise, lost and late inputs",
-        description="Score policies under all that can be done to their inputs, and look inside them. Writes "
-        "report.html, which needs no other file, report.json with every number, and the figures as PNG and SVG.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("models", metavar="MODEL", nargs="+", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--output", "-o", default="report", metavar="DIR", help="folder to write to (default: report)")
     add_options(parser, "report", {"": write_report}, leave_out=("command", "progress"))

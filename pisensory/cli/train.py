@@ -1,4 +1,8 @@
-"""`pisensory train`: train a policy in a run folder, and show that shuffling its inputs changes nothing."""
+"""Train a policy by evolution.
+
+Trains with CMA-ES, in a run folder that can be resumed: with --resume, options that are not given are those of the run.
+Shows at the end that shuffling the inputs of an invariant policy changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +14,20 @@ from ..cloning import TAUGHT_POLICY, train_with_teacher
 from ..errors import InputError
 from ..evaluate import evaluate, score_table
 from ..files import load_params
-from ..runs import BEST
+from ..policies import Policy
+from ..runs import BEST, RECIPE
 from ..tasks import Task
 from ..train import TrainResult, train
 from ..train.settings import PRESETS
 from .arguments import add_options, given
-from .options import add_sizes, add_task, choose_policy, default_policy, make_task, policy_names, read_old, task_of
+from .options import add_sizes, add_task, choose_run, default_policy, policy_names
 
 # What is trained by a teacher if nothing else is asked for: kind of task, and policy.
 _TAUGHT = ("cartpole", "invariant")
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "train",
-        help="train a policy with CMA-ES",
-        description="Train a policy with CMA-ES, in a run folder that can be resumed. "
-        "With --resume, options that are not given are those of the run.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("policy", choices=policy_names(), help="the network to train")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="folder for settings, metrics, checkpoint and policies")
     group = parser.add_argument_group("training")
@@ -50,18 +48,19 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, then print the scores with the inputs in order and shuffled."""
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
-    old, recipe = read_old(options)
-    task = make_task(options, task_of(options, old))
-    fresh = old is None and options.preset == "best" and options.init_from is None
-    if recipe or (fresh and (task.kind, options.policy) == _TAUGHT):
+    fresh = options.preset == "best" and options.init_from is None
+
+    def default(name: str, task: Task) -> Policy:
+        return TAUGHT_POLICY if fresh and (task.kind, name) == _TAUGHT else default_policy(name, task)
+
+    task, policy, begun = choose_run(options, options.policy, default=default)
+    if begun == RECIPE or (begun is None and fresh and (task.kind, options.policy) == _TAUGHT):
         if options.init_from is not None:
             raise InputError(f"--init-from is not for {options.run_dir}, which begins with a teacher: leave it out")
-        policy = choose_policy(options, options.policy, old, TAUGHT_POLICY)
         result = train_with_teacher(policy, task, options.run_dir, **asked)
     else:
-        policy = choose_policy(options, options.policy, old, default_policy(options.policy, task))
         # What is best is known of networks that see a fixed number of inputs.
-        preset = PRESETS["paper" if policy.n_features is None else options.preset] if old is None else {}
+        preset = PRESETS["paper" if policy.n_features is None else options.preset] if begun is None else {}
         init = None if options.init_from is None else load_params(options.init_from)
         result = train(policy, task, options.run_dir, init=init, **{**preset, **asked})
     _print_result(result, task, {name: asked[name] for name in ("n_jobs", "executor") if name in asked})

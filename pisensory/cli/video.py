@@ -1,25 +1,21 @@
-"""`pisensory video`: an episode as a video, with what the agent senses and attends to."""
+"""Make a video of an episode.
+
+Shows one episode: the task, a trace of each input in the colour of what it really is, and the attention. It is the
+episode that `pisensory evaluate --episodes 1` scores with the same seed.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..video import write_video
 from .arguments import add_options, given
 from .options import add_model, choose_task, free_name, load_model, load_model_and_task
 
 
-def add(commands: Any) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser(
-        "video",
-        help="make a video of an episode",
-        description="Write a video of one episode: the task, a trace of each input in the colour of what it really is, "
-        "and the attention. It is the episode that `pisensory evaluate --episodes 1` scores with the same seed.",
-    )
-    parser.set_defaults(run=run)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("model", metavar="MODEL", help="shipped model, file, run folder, or bare vector")
     parser.add_argument(
         "--output", "-o", default="video.mp4", metavar="FILE", help="to write, .mp4 or .gif (default: video.mp4)"

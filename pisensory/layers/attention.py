@@ -112,17 +112,16 @@ def attention_step_back(attention: Block, values: np.ndarray, d_sums: np.ndarray
     np.multiply(shaped, d_sums[:, None], out=shaped)
 
 
-# Of a float of each size: an integer of that size, the mask of the exponent, and the smallest normal number's exponent.
+# Of a float of each size: an integer of that size, the mask of the exponent, and the smallest normal exponent.
 _FLOATS = {4: (np.int32, np.int32(0x7F800000), -126), 8: (np.int64, np.int64(0x7FF0000000000000), -1022)}
 
 
 class SumScratch(NamedTuple):
     """Scratch and constants of `exact_weighted_sum`."""
 
-    products: np.ndarray
     counts: np.ndarray  # of an integer type that is fine enough
     smallest_unit: np.ndarray  # no smaller, so that its parts have reciprocals
-    part: np.ndarray  # of a unit, that is counted
+    part: np.ndarray  # of a unit: what is counted
     bits_as: type
     exponent_mask: np.ndarray
 
@@ -133,14 +132,7 @@ def make_sum_scratch(attention: Block, n_features: int) -> SumScratch:
     integer, mask, smallest = _FLOATS[dtype.itemsize]
     counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
     bits = 8 * counts.dtype.itemsize - 2 - (n_features - 1).bit_length()
-    return SumScratch(
-        np.empty_like(attention.planes),
-        counts,
-        dtype.type(2.0 ** (bits + smallest)),
-        dtype.type(2.0**-bits),
-        integer,
-        mask,
-    )
+    return SumScratch(counts, dtype.type(2.0 ** (bits + smallest)), dtype.type(2.0**-bits), integer, mask)
 
 
 def exact_weighted_sum(attention: Block, values: np.ndarray, gain: float, scratch: SumScratch, out: np.ndarray) -> None:
@@ -157,15 +149,14 @@ def exact_weighted_sum(attention: Block, values: np.ndarray, gain: float, scratc
         scratch: of `make_sum_scratch`.
         out: receives (embedding, candidate * episode).
     """
-    products, counts, smallest_unit, part, bits_as, exponent_mask = scratch
+    counts, smallest_unit, part, bits_as, exponent_mask = scratch
     unit = np.maximum.reduce(np.abs(values), axis=0)
     # The power of two at or below the largest value.
     np.maximum(unit, smallest_unit, out=unit)
     exponent = unit.view(bits_as)
     np.bitwise_and(exponent, exponent_mask, out=exponent)
     np.multiply(unit, part, out=unit)
-    np.multiply(attention.planes, np.divide(values, unit).reshape(-1), out=products)
-    np.copyto(counts, products, casting="unsafe")
+    np.multiply(attention.planes, np.divide(values, unit).reshape(-1), out=counts, casting="unsafe", dtype=unit.dtype)
     total = np.add.reduce(counts.reshape(len(counts), len(values), -1), axis=1, dtype=counts.dtype)
     if gain != 1:
         np.multiply(unit, gain, out=unit)

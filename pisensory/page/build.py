@@ -104,7 +104,9 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSetting
     return text
 
 
-def write_page(path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None) -> None:
+def write_page(
+    path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None
+) -> None:
     """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
     text = make_page(models, settings)
     with atomic_write(path) as file:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import (check_type, InputError, check_positive, check_array, MAX_FACTOR, MAX_SIZE, check_int)
+from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_array, check_int, check_positive, check_type
 from ..parameters import Layout, check_params, check_population, make_layout
 
 # Far beyond where every unit is saturated, and near enough that products of two do not overflow.

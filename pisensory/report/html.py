@@ -64,9 +64,7 @@ def _summary(scores: Scores) -> str:
         {score["model"]: score["mean"] for score in scores if score["key"] == key} for key in ("plain", "shuffled")
     )
     same = [name for name in plain if plain[name] == shuffled[name]]
-    changes = [
-        f"{name} ({_number(plain[name])} to {_number(shuffled[name])})" for name in plain if name not in same
-    ]
+    changes = [f"{name} ({_number(plain[name])} to {_number(shuffled[name])})" for name in plain if name not in same]
     parts = []
     if same:
         verb = "scores" if len(same) == 1 else "score"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..recording import Recording, record
 from ..tasks import Perturbation
-from .recording import Recording, record
 from .scores import Subject
 from .studies import STUDIES
 

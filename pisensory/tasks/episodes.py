@@ -20,7 +20,8 @@ _LARGEST_SEED = 2**128 - 1
 
 def check_seed(seed: Seed) -> tuple[int, ...]:
     """Return a seed, one whole number or several, as a tuple; raise InputError if it is anything else."""
-    parts = tuple(seed) if isinstance(seed, (tuple, list)) else (seed,)
+    several = isinstance(seed, (tuple, list)) or (isinstance(seed, np.ndarray) and seed.ndim == 1)
+    parts = tuple(seed) if several else (seed,)  # type: ignore[arg-type]
     try:
         return tuple(check_int("seed", part, 0, _LARGEST_SEED) for part in parts)
     except InputError:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..policies import Policy
+from ..recording import Recording
 from ..tasks import Task, TaskRun
 from ..tasks.drawing import load_font, load_pillow
-from .episode import Moment
 
 MAX_ROWS = 64
 _WINDOW = 200  # steps that the traces show
@@ -45,27 +45,22 @@ class Actor:
         name: what to call it.
         policy: its network.
         params: the flat vector (parameter,).
-        moments: the episode, the last of which is after its last step.
+        episode: a recording of this one.
     """
 
     name: str
     policy: Policy
     params: np.ndarray
-    moments: list[Moment]
+    episode: Recording
 
     @property
     def n_steps(self) -> int:
         """How many steps the episode lasted."""
-        return self.moments[-1].step
+        return len(self.episode.rewards)
 
-    def heard(self, step: int, n_steps: int) -> list[Moment]:
-        """Return the last `n_steps` moments, or as many as there are, in which inputs were heard, up to a step."""
-        stop = min(step + 1, self.n_steps)
-        return self.moments[max(0, stop - n_steps) : stop]
-
-    def at(self, step: int) -> Moment:
-        """Return the moment of a step, or the last if the episode is over by then."""
-        return self.moments[min(step, len(self.moments) - 1)]
+    def score(self, step: int) -> float:
+        """Return the sum of rewards before a step."""
+        return float(sum(self.episode.rewards[:step, 0]))  # one after the other, as a rollout does
 
 
 class Film:
@@ -141,95 +136,96 @@ class Film:
         for number, actor in enumerate(self.actors):
             canvas.paste(scenes[number], self._scenes[number])
             self._draw_score(draw, number, step)
-            self._draw_inputs(canvas, draw, number, actor.at(step))
-            self._draw_matrices(canvas, draw, number, actor.at(step))
+            heard = min(step, actor.n_steps - 1)
+            self._draw_inputs(canvas, draw, number, heard)
+            self._draw_matrices(canvas, draw, number, heard)
         return canvas
 
     def _draw_score(self, draw: Any, number: int, step: int) -> None:
         x, y, width, _ = self._cards[number]
         actor = self.actors[number]
         right, middle = x + width - self._px(_PAD), y + self._px(_HEAD) // 2
-        score = f"score {actor.at(step).score:.1f}"
+        score = f"score {actor.score(step):.1f}"
         self._write(draw, (right, middle), score, _LARGE, _INK, "rm")
         if actor.n_steps <= step and actor.n_steps < self.task.max_steps:
             right -= draw.textlength(score, self._font(_LARGE)) + self._px(16)
             self._write(draw, (right, middle), f"over after {actor.n_steps} steps", _SMALL, _ACCENT, "rm")
 
-    def _draw_inputs(self, canvas: Any, draw: Any, number: int, moment: Moment) -> None:
+    def _draw_inputs(self, canvas: Any, draw: Any, number: int, step: int) -> None:
         """Draw a row for each place of the network: the name of what it hears, and the last that it heard."""
-        actor, (x, y) = self.actors[number], self._inputs[number]
+        episode, (x, y) = self.actors[number].episode, self._inputs[number]
         top, left = y + self._px(_CAPTION), x + self._px(_LABELS)
         size = (self._matrix_box(number)[0] - self._px(_GAP) - left, self._n_rows * self._row)
         caption = top - self._px(12)
         hidden = self.task.n_features - self._n_rows
         self._write(draw, (x, caption), f"first {self._n_rows} inputs" if hidden else "inputs", _SMALL, _SOFT, "lm")
         self._write(draw, (left, caption), f"last {_WINDOW} steps", _SMALL, _SOFT, "lm")
-        for row, source in enumerate(moment.sources[: self._n_rows]):
+        for row, source in enumerate(episode.sources[step, : self._n_rows, 0]):
             middle = top + (row + 0.5) * self._row
             chip = round(0.6 * min(self._px(18), self._row))
             corner = (x, round(middle - chip / 2))
             draw.rectangle((*corner, corner[0] + chip - 1, corner[1] + chip - 1), self._colors[source])
             text = min(_NORMAL, 0.85 * self._row / self._unit)
             self._write(draw, (x + chip + self._px(9), middle), self._names[source], text, _INK, "lm")
-        heard = actor.heard(moment.step, _WINDOW)
-        steps = np.array([one.step for one in heard])
-        places = size[0] * (1 - (steps[-1] - steps) / _WINDOW)
-        canvas.paste(self._draw_traces(size, heard, places), (left, top))
-        for step, place in zip(steps, places):
-            if self._shuffled_at(step) and place > self._px(140):
+        steps = np.arange(max(0, step + 1 - _WINDOW), step + 1)
+        places = size[0] * (1 - (step - steps) / _WINDOW)
+        shuffles = [place for at, place in zip(steps, places) if at and self.task.perturbation.reorders_at(int(at))]
+        canvas.paste(self._draw_traces(size, episode, steps, places, shuffles), (left, top))
+        for place in shuffles:
+            if place > self._px(140):
                 self._write(draw, (left + place, caption), "shuffle", _SMALL, _ACCENT, "mm")
 
-    def _shuffled_at(self, step: int) -> bool:
-        return step > 0 and self.task.perturbation.reorders_at(int(step))
-
-    def _draw_traces(self, size: tuple[int, int], heard: list[Moment], places: np.ndarray) -> Any:
+    def _draw_traces(
+        self, size: tuple[int, int], episode: Recording, steps: np.ndarray, places: np.ndarray, shuffles: list[float]
+    ) -> Any:
+        """Return a picture of what was heard at these steps, each at its place, and of the shuffles among them."""
         picture = self._image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), _CARD)
         draw = self._draw_module.Draw(picture)
-        for one, place in zip(heard, places):
-            if self._shuffled_at(one.step):
-                draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], _ACCENT, self._px(1) * _SCALE)
-        inputs = np.array([one.inputs[: self._n_rows].T for one in heard], dtype=np.float64)  # (step, channel, row)
-        sources = np.array([one.sources[: self._n_rows] for one in heard])
+        for place in shuffles:
+            draw.line([(_SCALE * place, 0), (_SCALE * place, picture.height)], _ACCENT, self._px(1) * _SCALE)
+        sources = episode.sources[steps, : self._n_rows, 0]
+        inputs = episode.observations[steps, : self._n_rows, :, 0].astype(np.float64)  # (step, row, channel)
         height = _SCALE * self._row
-        values = np.clip(inputs / self._ranges[sources][:, None], -1, 1)
-        heights = (np.arange(self._n_rows) + 0.5) * height - 0.42 * height * values
-        changes = [0, *(np.flatnonzero(np.any(np.diff(sources, axis=0), axis=1)) + 1), len(heard)]
+        values = np.clip(inputs / self._ranges[sources][:, :, None], -1, 1)
+        heights = (np.arange(self._n_rows)[:, None] + 0.5) * height - 0.42 * height * values
+        changes = [0, *(np.flatnonzero(np.any(np.diff(sources, axis=0), axis=1)) + 1), len(steps)]
         for row in range(self._n_rows):
             level = (row + 0.5) * height
             draw.line([(0, level), (picture.width, level)], _LINE, _SCALE)
             for start, stop in zip(changes, changes[1:]):
-                for channel in heights[start:stop, :, row].T:
+                for channel in heights[start:stop, row].T:
                     line = list(zip(_SCALE * places[start:stop], channel))
                     draw.line(line, self._colors[sources[start, row]], self._px(2 * _SCALE), "curve")
         return picture.reduce(_SCALE)
 
-    def _heat(self, number: int, moment: Moment) -> np.ndarray | None:
+    def _heat(self, number: int, step: int) -> np.ndarray | None:
         """Return what the heat map shows (feature, column): the attention, or else the weights of a first layer."""
-        weights = self._weights[number]
-        return moment.inside.get("attention", None if weights is None else weights.T)
+        attention = self.actors[number].episode.inside.get("attention")
+        return self._weights[number] if attention is None else attention[step, ..., 0]
 
     def _matrix_box(self, number: int) -> tuple[int, int, int, int]:
         """Return left, top, width of a cell, and number of columns of an agent's heat map."""
-        heat = self._heat(number, self.actors[number].moments[0])
+        heat = self._heat(number, 0)
         columns = 1 if heat is None else heat.shape[1]
         cell = max(1, int(min(_MATRIX / columns, _MOST_CELL) * self._unit))
         x, y = self._inputs[number]
         return x + self.scene_size[0] - cell * columns, y + self._px(_CAPTION), cell, columns
 
-    def _draw_matrices(self, canvas: Any, draw: Any, number: int, moment: Moment) -> None:
+    def _draw_matrices(self, canvas: Any, draw: Any, number: int, step: int) -> None:
         """Draw the heat map, beside the rows of the inputs, and under it latent code and action."""
         left, top, cell, columns = self._matrix_box(number)
         right, below = left + cell * columns, top + self._n_rows * self._row + self._px(_GAP)
-        heat, largest = self._heat(number, moment), 1.0
+        episode, heat, largest = self.actors[number].episode, self._heat(number, step), 1.0
         if heat is not None:
-            attends = "attention" in moment.inside
+            attends = "attention" in episode.inside
             largest = 1.0 if attends else float(np.abs(heat).max()) or 1.0
             title = "attention" if attends else "first layer"
             self._write(draw, (right, top - self._px(12)), title, _SMALL, _SOFT, "rm")
             self._draw_cells(canvas, heat[: self._n_rows] / largest, (left, top), cell, self._row)
         self._draw_legend(canvas, draw, (self._inputs[number][0], below), largest)
-        for title, values in (("latent code", moment.inside.get("latent")), ("action", moment.actions)):
+        for title, values in (("latent code", episode.inside.get("latent")), ("action", episode.actions)):
             if values is not None:
+                values = values[step, :, 0]
                 wide = max(1, max(right - left, self._px(_MATRIX) // 2) // len(values))
                 start = right - wide * len(values)
                 self._draw_cells(canvas, values[None], (start, below), wide, self._px(_STRIP))
@@ -254,9 +250,9 @@ class Film:
             text = f"first layer: -{largest:.1f} to +{largest:.1f}"
             self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, _SOFT, "lm")
 
-    def draw_scene(self, run: TaskRun, moment: Moment) -> Any:
+    def draw_scene(self, run: TaskRun, actions: np.ndarray) -> Any:
         """Return a picture of the task as it stands, an image of Pillow's, as large as fits the scene."""
-        picture = self._image.fromarray(run.picture((0, 0), moment.actions, None, self.scene_size))
+        picture = self._image.fromarray(run.picture((0, 0), actions, None, self.scene_size))
         if picture.size == self.scene_size:
             return picture
         scene = self._image.new("RGB", self.scene_size, _CARD)
@@ -289,18 +285,17 @@ def _ranges(actors: list[Actor], n_sources: int) -> np.ndarray:
     """Return the largest size of each source (source,) in all that was heard of it."""
     ranges = np.zeros(n_sources)
     for actor in actors:
-        for moment in actor.moments:
-            np.maximum.at(ranges, moment.sources, np.abs(moment.inputs).max(axis=1))
+        np.maximum.at(ranges, actor.episode.sources, np.abs(actor.episode.observations).max(axis=2))
     return np.where(ranges > 0, ranges, 1.0)
 
 
 def _first_weights(actor: Actor) -> np.ndarray | None:
-    """Return the weights (unit, feature) of the first layer, where it has one for each of the inputs."""
+    """Return the weights (feature, unit) of the first layer, where it has one for each of the inputs."""
     policy = actor.policy
     where, shape = next(iter(policy.layout.values()))
     if policy.n_features is None or policy.n_channels > 1 or shape[1:] != (policy.n_features,):
         return None
-    return np.asarray(actor.params, dtype=np.float64)[where].reshape(shape)
+    return np.asarray(actor.params, dtype=np.float64)[where].reshape(shape).T
 
 
 def _describe(task: Task) -> str:

@@ -16,12 +16,12 @@ from ..errors import FileError, InputError, check_int, check_positive, import_ex
 from ..files import PathLike, as_path, atomic_write
 from ..parameters import check_params
 from ..policies import Policy
-from ..rollout import check_fit
+from ..recording import record
+from ..rollout import check_fit, live, single_chunk
 from ..runs import Progress
 from ..tasks import Task
 from ..tasks.base import Seed, check_seed
 from ..tasks.drawing import load_pillow
-from .episode import play
 from .frames import Actor, Film, swatches
 
 _WIDTHS = {".mp4": 1280, ".gif": 960}
@@ -75,34 +75,33 @@ def write_video(
         raise InputError(f"frames_per_second must be 1 to 50, got {frames_per_second:g}")
     check_seed(seed)
     task = task.with_pictures()
-    _check_models(models, task)
+    vectors = _check_models(models, task)
     load_pillow()
     if ending == ".mp4":
         import_extra("imageio_ffmpeg", "viz")
     if path.is_dir():
         raise FileError(f"cannot write {path}: it is a folder")
     with atomic_write(path) as file:
-        actors = [_record(name, policy, params, task, seed) for name, (policy, params) in models.items()]
+        actors = [
+            Actor(name, policy, params, record(policy, params, task, 1, seed, ("attention", "latent")))
+            for name, (policy, params) in vectors.items()
+        ]
         film = Film(actors, task, seed, width)
         frames = _make_frames(film, task, seed, steps_per_frame, round(_HOLD * frames_per_second), progress)
         (_write_gif if ending == ".gif" else _write_mp4)(file, frames, frames_per_second)
-    return [actor.moments[-1].score for actor in actors]
+    return [actor.score(actor.n_steps) for actor in actors]
 
 
-def _check_models(models: Mapping[str, tuple[Policy, object]], task: Task) -> None:
+def _check_models(models: Mapping[str, tuple[Policy, object]], task: Task) -> dict[str, tuple[Policy, np.ndarray]]:
+    """Return the models with their vectors (parameter,), or raise InputError for what cannot be filmed."""
     if not 1 <= len(models) <= 2:
         raise InputError(f"a video shows one model, or two side by side, got {len(models)}")
-    for name, (policy, params) in models.items():
-        check_params(params, policy.n_params)
+    for name, (policy, _) in models.items():
         try:
             check_fit(policy, task)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-
-
-def _record(name: str, policy: Policy, params: object, task: Task, seed: Seed) -> Actor:
-    moments = [moment for moment, _ in play(policy, params, task, seed)]
-    return Actor(name, policy, check_params(params, policy.n_params), moments)
+    return {name: (policy, check_params(params, policy.n_params)) for name, (policy, params) in models.items()}
 
 
 def _make_frames(
@@ -124,15 +123,14 @@ def _make_frames(
 
 
 def _make_scenes(film: Film, actor: Actor, task: Task, seed: Seed, shown: list[int]) -> Iterator[Any]:
-    """Play an agent's episode again; at each step to be shown draw it as it stands, or as it has ended."""
-    episode = play(actor.policy, actor.params, task, seed)
-    moment, run = next(episode)
-    scene = film.draw_scene(run, moment)
-    for step in shown:
-        if moment.step < min(step, actor.n_steps):
-            while moment.step < min(step, actor.n_steps):
-                moment, run = next(episode)
-            scene = film.draw_scene(run, moment)
+    """Live through an agent's episode again; at each step to be shown draw it as it stands, or as it has ended."""
+    steps, number = live(single_chunk(actor.policy, actor.params, task, 1, seed)), -1
+    for shown_step in shown:
+        stop = min(shown_step, actor.n_steps)
+        if number < stop:
+            step = next(itertools.islice(steps, stop - number - 1, None))
+            number = step.number
+            scene = film.draw_scene(step.task, step.actions[0, :, 0])
         yield scene
 
 

@@ -1,4 +1,4 @@
-"""What a policy sees, does and thinks during episodes, step by step."""
+"""What a policy sees, does and thinks during the episodes of a rollout, step by step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from ..policies import Policy
-from ..rollout import live, single_chunk
-from ..tasks import Task
-from ..tasks.base import Seed
+from .policies import Policy
+from .rollout import live, single_chunk
+from .tasks import Task
+from .tasks.base import Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Recording:
 
     Attributes:
         observations: what the policy saw (step, feature, channel, episode).
+        sources: which input each of them was (step, feature, episode), as `EpisodeDraws.order` numbers them.
         actions: (step, action, episode).
         rewards: of each step (step, episode); 0 once the episode is over.
         alive: whether the step was part of the episode (step, episode).
@@ -26,6 +27,7 @@ class Recording:
     """
 
     observations: np.ndarray
+    sources: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray
     alive: np.ndarray
@@ -43,21 +45,23 @@ def record(
         task: what to do.
         n_episodes: how many.
         seed: of the rollout.
-        inside: names of what to note of the inside; it takes most memory.
+        inside: what to note of the inside, where there is such; it takes most memory.
 
     Raises:
         InputError: for a policy that does not fit the task.
     """
-    steps, rewards = [], []
+    noted: dict[str, list[np.ndarray]] = {}
     for step in live(single_chunk(policy, params, task, n_episodes, seed)):
         shown = step.policy.inside() if inside else {}
-        parts = (step.observations, step.actions, step.alive, *(shown[name] for name in inside))
-        steps.append([_by_episode(part, n_episodes) for part in parts])
-        rewards.append(_by_episode(step.rewards, n_episodes))
-    # A reward is told with the step after the one that earned it; the last step is one that nobody takes.
-    observations, actions, alive, *insides = (np.stack(parts) for parts in zip(*steps[:-1]))
-    earned = np.where(alive, np.stack(rewards[1:]), 0.0)
-    return Recording(observations, actions, earned, alive, dict(zip(inside, insides)))
+        parts = {
+            "observations": step.observations, "sources": step.task.sources, "actions": step.actions,
+            "rewards": step.rewards, "alive": step.alive, **{name: shown[name] for name in inside if name in shown},
+        }  # fmt: skip
+        for name, values in parts.items():
+            noted.setdefault(name, []).append(_by_episode(values, n_episodes))
+    # A reward is told with the step after the one that earned it; the last is a step that nobody takes.
+    stacked = {name: np.stack(values[1:] if name == "rewards" else values[:-1]) for name, values in noted.items()}
+    return Recording(*(stacked.pop(field.name) for field in dataclasses.fields(Recording)[:-1]), inside=stacked)
 
 
 def _by_episode(values: np.ndarray, n_episodes: int) -> np.ndarray:
