@@ -1,9 +1,9 @@
 """Every public function, class and command with every argument wrong: refused by name, at once, or taken."""
 
+import functools
 import inspect
 import resource
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -119,7 +119,7 @@ def names_of_all():
 
 
 def attempt(call):
-    """Call, within bounds of time and memory; return our error, or None."""
+    """Call, within bounds of time and memory; return what it returns, or our error."""
 
     def too_long(number, frame):
         raise AssertionError(f"it took longer than {SECONDS} s")
@@ -128,8 +128,7 @@ def attempt(call):
     signal.signal(signal.SIGPROF, too_long)  # by the processor's time: others may be busy here too
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        call()
-        return None
+        return call()
     except ps.PisensoryError as error:
         return error
     finally:
@@ -169,7 +168,8 @@ def test_methods_refuse_what_is_wrong(name, tmp_path, monkeypatch, recwarn):
 
 def check(name, tmp_path, recwarn):
     function, right = calls(tmp_path)[name]
-    assert attempt(lambda: function(**fresh(right, tmp_path, 0))) is None or name == "DaskExecutor"
+    first = attempt(functools.partial(function, **fresh(right, tmp_path, 0)))
+    assert not isinstance(first, ps.PisensoryError) or name == "DaskExecutor"
     complaints = []
     for number, parameter in enumerate(inspect.signature(function).parameters):
         if (name, parameter) in ANYTHING:
@@ -177,9 +177,11 @@ def check(name, tmp_path, recwarn):
         for place, value in enumerate(WRONG):
             arguments = {**fresh(right, tmp_path, 1 + 100 * number + place), parameter: value}
             try:
-                error = attempt(lambda: function(**arguments))
+                error = attempt(functools.partial(function, **arguments))
             except BaseException as raised:
                 complaints.append(f"{parameter}={describe(value)}: {type(raised).__name__}: {str(raised)[:150]}")
+                continue
+            if not isinstance(error, ps.PisensoryError):
                 continue
             if len(str(error)) > 800:
                 complaints.append(f"{parameter}={describe(value)}: a message of {len(str(error))} characters")
@@ -201,3 +203,68 @@ def describe(value):
         return repr(value)[:40]
     except Exception:
         return type(value).__name__
+
+
+TEXTS = ["", "text", "-1", "0", "1.5", "nan", "inf", "10000000000", "1e400", LONG, "a:b:c", "gymnasium:a:b:c", "None"]
+TEXTS += ["100000,100000", "1,-1", "/dev/null", "\x1b[2J", "é\udcff"]
+QUICK = ["--max-steps", "3", "--eval-episodes", "1", "-j", "1", "--minutes", "0.0001"]
+COMMANDS = {
+    "train": ["linear", "run-{}", "-m", "1", "-p", "2", "-e", "1", *QUICK],
+    "evaluate": ["cartpole-linear", "-e", "1", "--max-steps", "3"],
+    "clone": [
+        "linear", "cartpole-linear", "run-{}", "--rounds", "1", "--updates", "1", "--batch-size", "1",
+        "--teacher-rounds", "1", *QUICK,
+    ],
+    "report": ["cartpole-linear", "-e", "2", "--max-steps", "3", "-j", "1", "-o", "report-{}"],
+    "plot": ["run", "-o", "plot-{}.png"],
+    "video": ["cartpole-linear", "--max-steps", "3", "-o", "film-{}.gif", "--width", "320"],
+    "models": [],
+    "page": ["cartpole-linear", "-o", "page-{}.html"],
+}  # fmt: skip
+
+
+def options_of(command):
+    """Return the parser's actions for a command, but help."""
+    (commands,) = (action for action in make_parser()._actions if hasattr(action, "choices") and action.choices)
+    return [action for action in commands.choices[command]._actions if action.dest != "help"]
+
+
+def runs_of(command):
+    """Yield the words of the command with each argument wrong in every way."""
+    right = COMMANDS[command]
+    places = [action for action in options_of(command) if not action.option_strings]
+    for number in range(len(places)):
+        for text in TEXTS:
+            yield [*right[:number], text, *right[number + 1 :]]
+    for action in options_of(command):
+        if action.option_strings and action.nargs != 0:
+            for text in TEXTS:
+                yield [*right, f"{action.option_strings[0]}={text}"]
+
+
+def test_every_command_is_called():
+    (commands,) = (action for action in make_parser()._actions if hasattr(action, "choices") and action.choices)
+    assert set(commands.choices) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_refuse_what_is_wrong(command, tmp_path, monkeypatch, capfd):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda address: None)
+    ps.train(POLICY, TASK, "run", generations=1, population_size=2, n_episodes=1, n_eval_episodes=1)
+    complaints = []
+    for number, words in enumerate(runs_of(command)):
+        words = [word.replace("{}", str(number)) for word in (command, *words)]
+        code = None
+        try:
+            code = attempt(functools.partial(main, words))
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException as raised:
+            complaints.append(f"{words[1:]}: {type(raised).__name__}: {str(raised)[:150]}")
+        said = capfd.readouterr().err
+        if code not in (None, 0, 1, 2) or (code and not said) or "Traceback" in said:
+            complaints.append(f"{words[1:]}: exit code {code}, {said[-300:]}")
+    if complaints:
+        pytest.fail(f"{len(complaints)} of {command}:\n" + "\n".join(complaints[:15]), pytrace=False)
