@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, check_text, check_type
 from .executors import ExecutorLike, rollout
 from .parameters import check_params
 from .policies import Policy
+from .rollout import check_fit
 from .tasks import Task
 from .tasks.base import Seed, check_seed
 
@@ -90,6 +91,7 @@ def evaluate(
     Raises:
         InputError: for a vector or a task that does not fit the policy, or impossible numbers.
     """
+    check_fit(policy, task)
     vector = check_params(params, policy.n_params)
     start = time.perf_counter()
     result = rollout(policy, vector[None], task, n_episodes, seed, n_jobs, executor)
@@ -116,8 +118,12 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
 
     Raises InputError if there are none.
     """
+    check_type("evaluations", evaluations, Mapping, "{'mine': ps.evaluate(policy, params, task)}")
+    for name, result in evaluations.items():
+        check_text("each name in evaluations", name, "mine", 10_000)
+        check_type(f"evaluations[{name!r}]", result, Evaluation, "ps.evaluate(policy, params, task)")
     if not evaluations:
-        raise InputError("a table needs at least one evaluation")
+        raise InputError("evaluations must have at least one, got none")
     width = max(len(name) for name in evaluations)
     head = f"{'':{width}}  {'mean':>7}  {'95 % interval':>17}  {'std':>7}  {'steps':>7}  {'episodes':>8}"
     lines = [head, "-" * len(head)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import re
 import signal
 import sys
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar, Union
 
 from .blas import THREAD_VARIABLES
-from .errors import ExecutorError, InputError, check_int, import_extra
+from .errors import ExecutorError, InputError, check_int, import_extra, show
 from .parameters import check_population
 from .policies import Policy
 from .rollout import Rollout, join_chunks, make_chunks, run_chunk
@@ -29,6 +30,8 @@ Result = TypeVar("Result")
 
 _log = logging.getLogger("pisensory")
 
+_MAX_JOBS = 4096
+_MAX_JOBS_WINDOWS = 61  # what one of its processes can wait for
 _MAX_FAILURES = 3
 _DASK_TIMEOUT = 20  # seconds to reach a scheduler
 
@@ -84,6 +87,7 @@ class ProcessExecutor:
         from concurrent.futures.process import BrokenProcessPool
 
         work = list(items)
+        check_sendable(function, *work[:1])
         results: dict[int, Result] = {}
         failures: Counter[int] = Counter()
         while len(results) < len(work):
@@ -144,8 +148,11 @@ class DaskExecutor:
 
     def __init__(self, scheduler: Any) -> None:
         self._given = None if isinstance(scheduler, str) else scheduler
-        if self._given is None and not re.fullmatch(r"(\w+://)?[^\s/]+:\d{1,5}", scheduler):
-            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {scheduler!r}")
+        known = self._given is not None and _is_dask_client(scheduler)
+        if not known and not (
+            isinstance(scheduler, str) and re.fullmatch(r"(\w+://)?[^\s/]{1,255}:\d{1,5}", scheduler)
+        ):
+            raise InputError(f"a Dask scheduler's address is like tcp://10.0.0.1:8786, got {show(scheduler)}")
         # Here, and not above, since importing pisensory alone needs neither.
         import asyncio
         from concurrent.futures import CancelledError
@@ -231,20 +238,31 @@ class ForeignExecutor:
 
 
 def count_jobs(n_jobs: object) -> int:
-    """Return the number of workers `n_jobs` asks for: itself, or the usable cores for -1."""
+    """Return the number of workers `n_jobs` asks for, as far as the system can: itself, or the usable cores for -1."""
     try:
-        number = check_int("n_jobs", n_jobs, -1)
+        number = check_int("n_jobs", n_jobs, -1, _MAX_JOBS)
     except InputError:
         number = 0
     if number == 0:
-        raise InputError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}")
-    if number > 0:
-        return number
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        raise InputError(f"n_jobs must be at least 1, or -1 for all cores, got {show(n_jobs)}")
+    if number < 0:
+        number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(number, _MAX_JOBS_WINDOWS) if sys.platform == "win32" else number
+
+
+def check_sendable(*values: object) -> None:
+    """Raise InputError if values cannot be sent to another process."""
+    try:
+        pickle.dumps(values)
+    except Exception as error:
+        raise InputError(
+            f"this cannot be sent to worker processes: {error}. Make environments, policies and tasks by functions and "
+            "classes at the top of a module, or use one process (n_jobs=1, --jobs 1)"
+        ) from None
 
 
 @contextmanager
-def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[OpenExecutor]:
+def open_executor(executor: ExecutorLike = None, n_jobs: int = 1, sent: object = None) -> Iterator[OpenExecutor]:
     """Give the executor that is asked for, and close it at the end if it was made here.
 
     Args:
@@ -252,28 +270,37 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1) -> Iterator[Op
             `n_jobs` if None.
         n_jobs: workers of "processes"; with None, one means this process. Of an object, how many workers it has,
             unless it tells.
+        sent: what workers will need, to be looked at before work begins.
 
     Raises:
-        InputError: for anything else.
+        InputError: for anything else, or what cannot be sent to workers.
     """
     n_jobs = count_jobs(n_jobs)
     if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return
-    opened = _make_executor(executor or ("serial" if n_jobs == 1 else "processes"), n_jobs)
+    if executor is None:
+        executor = "serial" if n_jobs == 1 else "processes"
+    opened = _make_executor(executor, n_jobs)
     try:
+        if isinstance(opened, (ProcessExecutor, DaskExecutor)):
+            check_sendable(sent)
         yield opened
     finally:
         opened.close()
 
 
+def _is_dask_client(value: object) -> bool:
+    dask = sys.modules.get("distributed")
+    return dask is not None and isinstance(value, dask.Client)
+
+
 def _make_executor(executor: str | Executor, n_jobs: int) -> OpenExecutor:
     if not isinstance(executor, str):
-        dask = sys.modules.get("distributed")
-        if dask is not None and isinstance(executor, dask.Client):
+        if _is_dask_client(executor):
             return DaskExecutor(executor)
         if not callable(getattr(executor, "map", None)):
-            raise InputError(f"executor must have a method map(function, items), got {executor!r}")
+            raise InputError(f"executor must have a method map(function, items), got {show(executor)}")
         return ForeignExecutor(executor, n_jobs)
     if executor == "serial":
         return SerialExecutor()
@@ -281,7 +308,7 @@ def _make_executor(executor: str | Executor, n_jobs: int) -> OpenExecutor:
         return ProcessExecutor(n_jobs)
     if executor.startswith("dask:") and len(executor) > len("dask:"):
         return DaskExecutor(executor[len("dask:") :])
-    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {executor!r}")
+    raise InputError(f"executor must be serial, processes or dask:ADDRESS, got {show(executor)}")
 
 
 def rollout(

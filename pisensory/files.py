@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import io
 import json
 import math
 import os
+import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from typing import IO, Any, Union
 
 import numpy as np
 
-from .errors import FileError, InputError
+from .errors import FileError, InputError, check_type, shorten, show
 from .parameters import check_params
 from .policies import Policy, policy_from_config
 
@@ -30,38 +31,131 @@ PathLike = Union[str, "os.PathLike[str]"]
 FORMAT = "pisensory-policy"
 VERSION = 1
 # The most that is read from one file, and the most of it that may be compressed, and so out of all proportion
-# to the file.
+# to the file, or text.
 MAX_BYTES = 256 * 2**20
 _MAX_COMPRESSED = 64 * 2**20
-_PIECE = 2**20
 _MAX_HEADER = 2**20
 _MAX_MEMBERS = 64
+# What is taken of an archive at once; so its directory is no larger either, whatever it says of itself.
+_PIECE = 2**17
+_LONGEST_NAME = 255  # bytes, of a file or folder
 _TEMPORARY = ".pisensory-tmp"
+# Opening waits for nobody at the other end of a pipe; Windows has neither, and must be told that bytes are meant.
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def as_path(path: object, name: str = "path") -> Path:
+    """Return `path`, text or a Path, as a Path; raise InputError, naming the argument, for what is none."""
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"{name} must be that of a file or folder, as text or a Path, got {show(path)}")
+    if max(len(os.fsencode(part)) for part in Path(text).parts or ("",)) > _LONGEST_NAME:
+        raise InputError(
+            f"{name} must have no name of more than {_LONGEST_NAME} bytes, which is too long, got {show(text)}"
+        )
+    return Path(text)
+
+
+def _refuse_irregular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
+        raise FileError(f"{path} is {what}, and no regular file: name another")
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open what is, or will be, a regular file, and return its descriptor; raise FileError for anything else."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _refuse_irregular(path, os.stat(path))  # first, as opening alone makes some devices act
+        descriptor = os.open(path, flags | _FLAGS, 0o666)
+        try:
+            _refuse_irregular(path, os.fstat(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+    except FileError:
+        raise
+    except FileNotFoundError:
+        raise FileError(f"there is no file {path}") from None
+    except OSError as error:
+        raise FileError(f"cannot open {path}: {error.strerror or error}") from error
+
+
+def open_regular(path: PathLike, limit: int) -> IO[bytes]:
+    """Open a regular file of at most `limit` bytes for reading; raise FileError for anything else, unread."""
+    path = as_path(path)
+    file = _Pieces(io.FileIO(_open(path, os.O_RDONLY), "rb"))
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
+        file.close()
+        raise FileError(f"{path} is larger than {limit >> 20} MB: it was not written by pisensory")
+    return file
+
+
+def open_append(path: PathLike) -> IO[bytes]:
+    """Open a regular file, made if it is missing, to write at its end; raise FileError if that fails."""
+    path = as_path(path)
+    return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+
+
+class _Pieces(io.BufferedReader):
+    """A file of which no more than a piece is read at once."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read at most `size` bytes, all that there are if it is negative; raise ValueError for too many."""
+        data = super().read(_PIECE + 1 if size is None or size < 0 else min(size, _PIECE + 1))
+        if len(data) > _PIECE:
+            raise ValueError(f"a part of it is larger than {_PIECE >> 10} kB")
+        return data
+
+
+def check_output(path: PathLike) -> Path:
+    """Return where writing to `path` ends up, links followed.
+
+    Raises:
+        FileError: if something is there that is no regular file, or the folder is missing.
+    """
+    path = as_path(path)
+    target = Path(os.path.realpath(path))
+    try:
+        if not target.parent.is_dir():
+            raise FileError(f"cannot write {path}: there is no folder {target.parent}")
+        with contextlib.suppress(FileNotFoundError):
+            _refuse_irregular(path, os.stat(target))
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+    return target
 
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     """Open `path` for writing bytes so that it changes at once, and only if all went well.
 
-    The bytes go to a temporary file beside it, are flushed to the disk, and take its name. On any error the
-    file at `path` is as it was, and the temporary one is gone.
+    The bytes go to a temporary file beside it, are flushed to the disk, and take its name; where it is a link,
+    that of the file it leads to. On any error the file at `path` is as it was, and the temporary one is gone.
 
     Raises:
-        FileError: if the folder is missing or cannot be written, or the disk is full.
+        FileError: if the folder is missing or cannot be written, the disk is full, or something is there that is
+            no regular file.
     """
-    path = Path(path)
+    target = check_output(path)
+    temporary = target.with_name(f".{os.urandom(8).hex()}{_TEMPORARY}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with os.fdopen(handle, "wb") as file:
-            os.chmod(temporary, 0o666 & ~_umask())
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}; what was there is unchanged") from error
     finally:
@@ -70,14 +164,12 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Return whether a file is a temporary one of `atomic_write`."""
-    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    """Return whether something is a temporary file of `atomic_write`."""
+    if not (path.name.startswith(".") and path.name.endswith(_TEMPORARY)):
+        return False
+    with contextlib.suppress(OSError):  # it has gone
+        return stat.S_ISREG(path.lstat().st_mode)
+    return False
 
 
 def _sync_folder(folder: Path) -> None:
@@ -91,7 +183,7 @@ def _sync_folder(folder: Path) -> None:
 
 def make_folder(path: PathLike) -> Path:
     """Create a folder and those above it, unless it is there; raise FileError if that fails."""
-    folder = Path(path)
+    folder = as_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -99,8 +191,14 @@ def make_folder(path: PathLike) -> Path:
     return folder
 
 
-def write_npz(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays to `path` atomically."""
+def write_npz(path: PathLike, arrays: Mapping[str, np.ndarray], way_out: str = "use a smaller network") -> None:
+    """Write named arrays to `path` atomically.
+
+    Raises InputError, with the `way_out`, if they are more than `read_npz` would read.
+    """
+    size = sum(array.nbytes for array in arrays.values())
+    if size > MAX_BYTES:
+        raise InputError(f"{path} would have {size >> 20} MB, and a file may have {MAX_BYTES >> 20}: {way_out}")
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -111,32 +209,36 @@ def write_npz(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
 def read_npz(path: PathLike) -> dict[str, np.ndarray]:
     """Read every array of the `.npz` file at `path`.
 
-    Nothing in the file is trusted: arrays of Python objects are refused unread, and so is anything larger
-    than 256 MB (compressed: 64 MB), before memory is taken for it.
+    Nothing in the file is trusted: what is no regular file is refused unopened, arrays of Python objects unread,
+    and anything larger than 256 MB (compressed: 64 MB) before memory is taken for it.
 
     Raises:
         FileError: if the file is missing, cut short, damaged, or not an archive of plain arrays.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > _MAX_MEMBERS:
-                raise ValueError(f"{len(members)} members are more than the {_MAX_MEMBERS} allowed")
-            packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
-            for some, limit in ((members, MAX_BYTES), (packed, _MAX_COMPRESSED)):
-                if sum(member.file_size for member in some) > limit:
-                    raise ValueError(f"its arrays are larger than {limit >> 20} MB")
-            return {_array_name(member): _read_member(archive, member) for member in members}
-    except FileNotFoundError:
-        raise FileError(f"there is no file {path}") from None
+        with open_regular(path, MAX_BYTES + _MAX_MEMBERS * _PIECE) as file, zipfile.ZipFile(file) as archive:
+            return _read_members(archive)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}") from error
     except (
         zipfile.BadZipFile, zlib.error, struct.error, ValueError, TypeError, KeyError, EOFError, IndexError,
         NotImplementedError, RuntimeError, SyntaxError, OverflowError, MemoryError, RecursionError,
     ) as error:  # fmt: skip
-        raise FileError(f"{path} is not a file this can read, or it is damaged: {error}") from None
+        raise FileError(f"{path} is not a file this can read, or it is damaged: {shorten(str(error))}") from None
+
+
+def _read_members(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+    members = archive.infolist()
+    if len(members) > _MAX_MEMBERS:
+        raise ValueError(f"{len(members)} members are more than the {_MAX_MEMBERS} allowed")
+    packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
+    for some, limit in ((members, MAX_BYTES + _MAX_MEMBERS * _PIECE), (packed, _MAX_COMPRESSED)):
+        if sum(member.file_size for member in some) > limit:
+            raise ValueError(f"its arrays are larger than {limit >> 20} MB")
+    return {_array_name(member): _read_member(archive, member) for member in members}
 
 
 def _array_name(member: zipfile.ZipInfo) -> str:
@@ -155,6 +257,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
         if dtype.kind not in "fiubU" or dtype.itemsize == 0:
             raise ValueError(f"{member.filename!r} holds values of type {dtype}, which is not numbers or text")
         size = math.prod(shape) * dtype.itemsize
+        if dtype.kind == "U" and size > 4 * _MAX_HEADER:  # four bytes a character
+            raise ValueError(f"{member.filename!r} holds text of more than {_MAX_HEADER >> 20} million characters")
         if size > member.file_size:
             raise ValueError(f"{member.filename!r} promises {size} bytes and has {member.file_size}")
         data = np.empty(size, np.uint8)
@@ -186,8 +290,17 @@ def _read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype
 
 
 def header_array(header: Mapping[str, Any]) -> np.ndarray:
-    """Return a header as an array that an archive can keep: JSON text."""
-    return np.array(json.dumps(header, sort_keys=True, allow_nan=False))
+    """Return a header as an array that an archive can keep: JSON text of at most 1 MB.
+
+    Raises InputError for what JSON cannot hold, and for more.
+    """
+    try:
+        text = json.dumps(header, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"what a file keeps must be plain numbers, text, lists and dicts: {error}") from None
+    if len(text) > _MAX_HEADER:
+        raise InputError(f"what a file keeps may have {_MAX_HEADER:,} characters, got {len(text):,}: keep less")
+    return np.array(text)
 
 
 def read_header(arrays: Mapping[str, np.ndarray], path: PathLike, expected: str) -> dict[str, Any]:
@@ -196,7 +309,7 @@ def read_header(arrays: Mapping[str, np.ndarray], path: PathLike, expected: str)
     if text is None or text.dtype.kind != "U" or text.ndim != 0:
         raise FileError(f"{path} has no header: it was not written by pisensory")
     try:
-        header = json.loads(str(text)[:_MAX_HEADER])
+        header = json.loads(str(text))
     except (ValueError, RecursionError) as error:
         raise FileError(f"the header of {path} is damaged: {error}") from None
     if not isinstance(header, dict) or header.get("format") != expected:
@@ -216,16 +329,14 @@ def save_policy(path: PathLike, policy: Policy, params: object, **about: Any) ->
         about: anything else worth keeping that JSON can hold, such as `task` or scores.
 
     Raises:
-        InputError: for a vector that does not fit the policy, or an `about` that JSON cannot hold.
+        InputError: for a vector that does not fit the policy, more than a file may have (32 million parameters), or
+            an `about` that JSON cannot hold in 1 MB.
         FileError: if the file cannot be written; one that was there stays as it was.
     """
+    check_type("policy", policy, Policy, "ps.InvariantPolicy()")
     vector = check_params(params, policy.n_params)
     header = {"format": FORMAT, "version": VERSION, "policy": policy.config, "about": about}
-    try:
-        text = header_array(header)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"what is kept about a policy must be plain numbers, text, lists and dicts: {error}") from None
-    write_npz(path, {"params": vector, "header": text})
+    write_npz(path, {"params": vector, "header": header_array(header)})
 
 
 def load_policy(path: PathLike) -> tuple[Policy, np.ndarray]:
@@ -292,15 +403,16 @@ def json_from_text(text: str, path: PathLike) -> Any:
 
 def read_text(path: PathLike, limit: int) -> str:
     """Read a text file of at most `limit` bytes; raise FileError if it is missing, larger, or no text."""
+    path = as_path(path)
+    data = bytearray()
     try:
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise FileError(f"there is no file {path}") from None
+        with open_regular(path, limit) as file:
+            while len(data) <= limit and (piece := file.read(_PIECE)):  # it may grow while it is read
+                data += piece
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(data) > limit:
-        raise FileError(f"{path} is larger than {limit} bytes: it was not written by pisensory")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

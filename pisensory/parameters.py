@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, check_array
 
 Layout = dict[str, tuple[slice, tuple[int, ...]]]
 
@@ -47,7 +47,7 @@ def check_population(population: object, n_params: int) -> np.ndarray:
 
     Raises InputError unless it is a non-empty, finite matrix with `n_params` columns.
     """
-    array = _numeric(population, "the population")
+    array = check_array("the population", population).astype(np.float64)
     if array.ndim != 2 or array.shape[0] < 1:
         raise InputError(f"the population must have shape (candidate, {n_params}), got {array.shape}")
     _check_size_and_values(array, n_params, "the population")
@@ -59,21 +59,11 @@ def check_params(params: object, n_params: int) -> np.ndarray:
 
     Raises InputError unless it is a finite vector of `n_params` numbers.
     """
-    array = _numeric(params, "the parameter vector")
+    array = check_array("the parameter vector", params).astype(np.float64)
     if array.ndim != 1:
         raise InputError(f"the parameter vector must be flat, with shape ({n_params},), got {array.shape}")
     _check_size_and_values(array, n_params, "the parameter vector")
     return array
-
-
-def _numeric(values: object, what: str) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"dtype {array.dtype}")
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} must be an array of real numbers, got {type(values).__name__} ({error})") from None
 
 
 def _check_size_and_values(array: np.ndarray, n_params: int, what: str) -> None:

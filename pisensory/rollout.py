@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from .blas import one_blas_thread
-from .errors import InputError, check_int
+from .errors import MAX_EPISODES, InputError, check_int, check_type
 from .parameters import check_params, check_population
 from .policies import Policy
 from .policies.base import PolicyRun
@@ -94,6 +94,10 @@ def _chunks_of(
     numbers = _cut_episodes(task, share.n_episodes)
     numbers = np.where(numbers >= 0, numbers + first_episode, -1)
     n_blocks, block = numbers.shape
+    if len(array) * numbers.size > 16 * MAX_EPISODES:
+        raise InputError(
+            f"{len(array):,} candidates of {share.n_episodes:,} episodes are too many to score at once: ask for fewer"
+        )
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
     n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * task.n_channels * block)))
@@ -123,7 +127,7 @@ def single_chunk(policy: Policy, params: object, task: Task, n_episodes: int, se
 
 def _cut_episodes(task: Task, n_episodes: int) -> np.ndarray:
     """Return the numbers of a candidate's episodes (block, episode), filled up with -1."""
-    n_episodes = check_int("n_episodes", n_episodes, 1)
+    n_episodes = check_int("n_episodes", n_episodes, 1, MAX_EPISODES)
     widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // (task.n_features * task.n_channels))
     n_blocks = _ceil_divide(n_episodes, max(1, widest))
     # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
@@ -150,8 +154,10 @@ def join_chunks(chunks: list[Chunk], results: list[Rollout], n_candidates: int, 
     return Rollout(np.concatenate(of_shares, axis=1), np.concatenate(of_lengths, axis=1))
 
 
-def check_fit(policy: Policy, task: Task) -> None:
-    """Raise InputError unless the policy takes the task's inputs, as many channels, and gives its actions."""
+def check_fit(policy: Policy, task: Task, name: str = "policy") -> None:
+    """Raise InputError unless these are a policy and a task whose inputs, channels and actions are the policy's."""
+    check_type(name, policy, Policy, "ps.InvariantPolicy()")
+    check_type("task", task, Task, "ps.CartPoleSwingUp()")
     for one in task.tasks:
         _check_fit(policy, one)
 

@@ -30,7 +30,7 @@ def test_the_same_policy_is_the_same_bytes_and_plain_numpy_reads_it(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "a.npz", allow_pickle=False)["params"], PARAMS)
 
 
-def test_bare_vectors_load(tmp_path, published):
+def test_bare_vectors_load(tmp_path):
     np.savez(tmp_path / "named.npz", params=PARAMS.astype(np.float32), other=np.zeros((2, 2)))
     np.savez_compressed(tmp_path / "only.npz", weights=PARAMS)
     np.testing.assert_array_equal(ps.load_params(tmp_path / "named.npz"), PARAMS.astype(np.float32))

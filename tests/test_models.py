@@ -45,7 +45,7 @@ def test_invariant_models_score_the_same_shuffled(name):
 
 
 def test_unknown_models_are_refused_with_the_names_there_are():
-    with pytest.raises(ps.InputError, match="there is no model 'chess'"):
+    with pytest.raises(ps.InputError, match="name must be that of a model, got 'chess'; there are"):
         ps.load_model("chess")
 
 

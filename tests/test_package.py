@@ -1,8 +1,14 @@
 """The package as a whole: what importing it costs and loads, and that examples run."""
 
+import configparser
+import importlib.util
 import pathlib
+import re
 import subprocess
 import sys
+import tarfile
+
+import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -55,3 +61,62 @@ def test_gym_example_shows_the_same_score_shuffled(tmp_path):
     assert output.returncode == 0, output.stderr
     in_order, shuffled = (line.split()[-7:] for line in output.stdout.splitlines()[-2:])
     assert in_order == shuffled
+
+
+def make_sdist(folder):
+    """Make the source distribution and return what it unpacks to."""
+    pytest.importorskip("setuptools")
+    command = ["setup.py", "-q", "egg_info", "--egg-base", str(folder), "sdist", "--dist-dir", str(folder)]
+    result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        file.extractall(folder)
+    return folder / archive.name[: -len(".tar.gz")]
+
+
+def test_source_distribution_is_whole_and_its_tests_pass(tmp_path):
+    unpacked = make_sdist(tmp_path)
+    for folder in ("benchmarks", "docs", "examples", "pisensory", "tests"):
+        ours = {
+            path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc" and path.is_file()
+        }
+        theirs = {path.relative_to(unpacked) for path in (unpacked / folder).rglob("*") if path.is_file()}
+        assert ours == theirs
+    for name in ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "setup.cfg", "setup.py"):
+        assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes() or name == "setup.cfg"
+    command = [sys.executable, "-m", "pytest", "tests/test_independent.py", "tests/test_files.py"]
+    result = subprocess.run(
+        [*command, "-p", "no:cacheprovider"], cwd=unpacked, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stdout
+    code = "import pisensory; print(pisensory.__file__)"
+    used = subprocess.run([sys.executable, "-c", code], cwd=unpacked, capture_output=True, text=True, timeout=60).stdout
+    assert used.startswith(str(unpacked))
+
+
+def test_description_survives_on_a_package_index():
+    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = setup.describe(readme)
+    targets = re.findall(r"\]\(([^)]*)\)", shown)
+    assert targets
+    assert all(target.startswith(("https://", "#")) for target in targets)
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]*)", readme):
+        assert (ROOT / target).exists(), target
+    for words in ("The method", "examples/embed.py", "in this repository", "pip install"):
+        assert words in shown
+
+
+def test_metadata_names_every_python_and_a_page():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    for minor in range(9, 14):
+        assert f"Programming Language :: Python :: 3.{minor}" in config["metadata"]["classifiers"].splitlines()
+    assert "https://" in config["metadata"]["project_urls"]
+    extras = config["options.extras_require"]
+    bounded = extras["viz"] + extras["tensorboard"] + config["options"]["install_requires"]
+    for package in ("matplotlib", "tensorboardX", "cma", "gym", "numpy", "pillow"):
+        assert re.search(rf"^{package}>=\d", bounded, re.MULTILINE), package

@@ -65,13 +65,14 @@ def test_impossible_sizes_are_refused_by_name(sizes):
 @pytest.mark.parametrize(
     ("network", "sizes"),
     [
-        (ps.InvariantPolicy, {"hidden_size": 2**32, "proj_dim": 2**32 - 8}),
+        (ps.InvariantPolicy, {"hidden_size": 2**16, "proj_dim": 2**16 - 8}),
         (ps.MLPPolicy, {"hidden_sizes": (2**14, 2**14)}),
-        (ps.InvariantPolicy, {"n_actions": 10**15}), (ps.MLPPolicy, {"n_features": 2**32, "hidden_sizes": (2**32,)}),
+        (ps.InvariantPolicy, {"n_actions": 10**5, "n_embeddings": 10**5}),
+        (ps.MLPPolicy, {"n_features": 10**5, "hidden_sizes": (10**5, 10**5)}),
     ],
 )  # fmt: skip
 def test_sizes_too_large_together_are_refused_by_name(network, sizes):
-    with pytest.raises(ps.InputError, match="parameters, more than 134217728: choose smaller sizes") as raised:
+    with pytest.raises(ps.InputError, match="parameters, more than 33,554,432: choose smaller sizes") as raised:
         network(**sizes)
     assert all(f"{name}={value}" in str(raised.value) for name, value in sizes.items())
 

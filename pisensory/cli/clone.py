@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Clone, evolve if asked, and print the scores of teacher and student."""
     generations = None if options.evolve is None else check_int("--evolve", options.evolve, 1)
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
-    teacher = load_model(options.teacher, choose_task(options.task))
+    teacher = load_model(options.teacher, choose_task(options.task), asked=options.task)
     task, student, _ = choose_run(options, options.student, teacher.task)
     if generations is not None:
         check_covariances(student)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from ..errors import FileError, InputError
+from ..files import as_path
 
 
 def load_module(path: str) -> None:
@@ -20,7 +21,7 @@ def load_module(path: str) -> None:
         FileError: if there is no such file.
         InputError: if it is no Python file, another module has its name, or it fails.
     """
-    file = Path(path).resolve()
+    file = as_path(path).resolve()
     if not file.is_file():
         raise FileError(f"there is no file {path}")
     if file.suffix != ".py" or not file.stem.isidentifier():

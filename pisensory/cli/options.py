@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import FileError, InputError
-from ..files import load_params, load_policy_about, read_npz
+from ..errors import FileError, InputError, MissingExtraError
+from ..files import as_path, load_params, load_policy_about, read_npz
 from ..models import model_names, model_path
 from ..policies import POLICIES, PatchPolicy, Policy, policy_from_config
 from ..rollout import check_fit
@@ -111,7 +111,7 @@ def choose_task(text: str | None, base: Task = _DEFAULT_TASK) -> Task:
 
 def free_name(path: str, taken: Container[str]) -> str:
     """Return a name to show for what is at `path` that is not in `taken`."""
-    resolved = Path(path).resolve()
+    resolved = as_path(path).resolve()
     name = resolved.name if resolved.is_dir() else resolved.stem
     number = 2
     unique = name
@@ -127,6 +127,21 @@ def default_policy(name: str, task: Task) -> Policy:
     fields = {field.name for field in dataclasses.fields(cls)}
     of_task = {size: getattr(task, size) for size in _OF_TASK if size in fields}
     return cls(**{**_PUBLISHED.get((task.kind, name), {}), **sizes, **of_task})
+
+
+def saved_task(config: Any, path: object, asked: str | None) -> Task:
+    """Return the task that a file describes; where it cannot be made and another is asked for, any.
+
+    Raises what keeps it from being made, and the way out, if no other is asked for.
+    """
+    try:
+        return task_from_config(config)
+    except (InputError, MissingExtraError) as error:
+        if asked is not None:
+            return _DEFAULT_TASK
+        raise type(error)(
+            f"the task that {path} is of cannot be made here: {error}; say which it is with --task"
+        ) from None
 
 
 def choose_run(
@@ -147,9 +162,10 @@ def choose_run(
         Task, policy, and which file of the folder says so: RECIPE, CONFIG, or None for a new run.
     """
     files = (RECIPE, CONFIG) if given(options, "run").get("resume") else ()
-    begun = next((file for file in files if Path(options.run_dir, file).exists()), None)
-    old = read_config(options.run_dir, begun) if begun else None
-    task = make_task(options, base if old is None else task_from_config(old["task"]))
+    folder = as_path(options.run_dir, "RUN_DIR")
+    begun = next((file for file in files if (folder / file).exists()), None)
+    old = read_config(folder, begun) if begun else None
+    task = make_task(options, base if old is None else saved_task(old["task"], folder, options.task))
     policy = default(name, task)
     before = policy if old is None else policy_from_config(old["policy"])
     if name == (before.label if before.label in _NAMED else before.kind):
@@ -169,7 +185,11 @@ def make_policy(base: Policy, sizes: Mapping[str, Any]) -> Policy:
 
 
 def load_model(
-    path: str, task: Task = _DEFAULT_TASK, kind: str | None = None, sizes: Mapping[str, Any] | None = None
+    path: str,
+    task: Task = _DEFAULT_TASK,
+    kind: str | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    asked: str | None = None,
 ) -> Model:
     """Return what a path or a name stands for: a shipped model, a policy file, a run folder, or a bare vector.
 
@@ -178,9 +198,11 @@ def load_model(
         task: what a bare vector is for.
         kind: its policy, by its name on the command line; the one of its length if None.
         sizes: of that policy; of one in a file only the gain can be changed.
+        asked: the task that was asked for, by its name on the command line: then that of a file need not be there.
 
     Raises:
         InputError, FileError: if it is none of these, or `kind` and `sizes` contradict it.
+        MissingExtraError: if the package of the file's task is not installed, and no other is asked for.
     """
     sizes = sizes or {}
     file = _find_file(path)
@@ -193,22 +215,19 @@ def load_model(
     if others:
         option = flags(others[0])[0]
         raise InputError(f"{option} is for bare vectors, and {file} says what its network is: leave it out")
-    try:
-        task = task_from_config(about["task"]) if "task" in about else _DEFAULT_TASK
-    except InputError as error:
-        raise FileError(f"{file} is damaged: {error}") from None
+    task = saved_task(about["task"], file, asked) if "task" in about else _DEFAULT_TASK
     return Model(make_policy(policy, sizes), params, task.plain)
 
 
 def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
     """Return the model that options of `add_model` stand for, and the task as they perturb it."""
     guess = choose_task(options.task).altered(given(options, "inputs"), {})
-    model = load_model(options.model, guess, options.policy, given(options, "sizes"))
+    model = load_model(options.model, guess, options.policy, given(options, "sizes"), options.task)
     return model, make_task(options, model.task).seen_as(model.policy.n_channels)
 
 
 def _find_file(path: str) -> Path:
-    file = Path(path)
+    file = as_path(path)
     if not file.exists() and path in model_names():
         return model_path(path)
     if file.is_dir():

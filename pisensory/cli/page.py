@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     models: dict[str, tuple[Policy, np.ndarray]] = {}
     for path in options.models:
         # What is done to the inputs on the page says nothing about what a bare vector was made for.
-        model = load_model(path, kind=options.policy, sizes=given(options, "sizes"))
+        model = load_model(path, kind=options.policy, sizes=given(options, "sizes"), asked=options.task)
         if model.task.kind != CartPoleSwingUp.kind:
             raise InputError(
                 f"{path} was trained on a task of kind {model.task.kind!r}, but a page shows agents of the cart-pole: "

@@ -7,11 +7,10 @@ Draws the scores of runs of train (mean, max and held out) and clone (held out, 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..errors import InputError, import_extra
 from ..figures import Curve, as_png, as_svg, learning_curves, read_curve
-from ..files import atomic_write
+from ..files import as_path, atomic_write
 from .options import free_name
 
 _SUFFIXES = (".png", ".svg")
@@ -31,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the curves and say where they are."""
-    output = Path(options.output)
+    output = as_path(options.output)
     if output.suffix not in _SUFFIXES:
         raise InputError(f"--output must end in {' or '.join(_SUFFIXES)}, got {options.output!r}")
     import_extra("matplotlib", "viz")

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the report, and say where it is."""
     subjects: dict[str, Subject] = {}
     for path in options.models:
-        model = load_model(path, choose_task(options.task))
+        model = load_model(path, choose_task(options.task), asked=options.task)
         name = free_name(path, subjects)
         task = dataclasses.replace(choose_task(options.task, model.task), **given(options, "task"))
         subjects[name] = Subject(name, model.policy, model.params, task)

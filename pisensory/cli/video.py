@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     model, task = load_model_and_task(options)
     models = {free_name(options.model, ()): (model.policy, model.params)}
     if options.side_by_side is not None:
-        rival = load_model(options.side_by_side, choose_task(options.task))
+        rival = load_model(options.side_by_side, choose_task(options.task), asked=options.task)
         models[free_name(options.side_by_side, models)] = (rival.policy, rival.params)
     scores = write_video(options.output, models, task, progress=True, **given(options, "video"))
     said = ", ".join(f"{name} {score:.1f}" for name, score in zip(models, scores))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import InputError, check_int, show
 from ..executors import Executor, ExecutorLike
 from ..files import PathLike
 from ..parameters import check_params
@@ -20,6 +20,7 @@ from ..runs.config import merge, name_bytes
 from ..runs.deadline import Deadline
 from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
+from ..runs.progress import check_progress
 from ..runs.run import open_run
 from ..tasks import Task
 from .adam import Adam, clip, cosine_rate
@@ -157,8 +158,8 @@ def clone(
         "n_eval_episodes": n_eval_episodes, "max_megabytes": max_megabytes,
     }  # fmt: skip
     given = {name: value for name, value in settings.items() if value is not None}
-    deadline = Deadline(minutes)
-    check_fit(student, task)
+    deadline, progress = Deadline(minutes), check_progress(progress)
+    check_fit(student, task, "student")
     given["teacher"] = _name_teacher(teacher, task)
     start = None if init is None else check_params(init, student.n_params)
     if start is not None:
@@ -189,11 +190,10 @@ def _name_teacher(teacher: Teacher, task: Task) -> str:
     """Return a name for the teacher that tells it from others; raise InputError if it does not fit the task."""
     if callable(teacher):
         return f"function:{getattr(teacher, '__qualname__', type(teacher).__name__)}"
-    try:
-        policy, params = teacher
-    except TypeError:
-        raise InputError(f"teacher must be (policy, vector) or a function, got {teacher!r}") from None
-    check_fit(policy, task.plain)
+    if not isinstance(teacher, (tuple, list)) or len(teacher) != 2:
+        raise InputError(f"teacher must be (policy, vector) or a function, got {show(teacher)}")
+    policy, params = teacher
+    check_fit(policy, task.plain, "the teacher's policy")
     vector = check_params(params, policy.n_params)
     return name_bytes(json.dumps(policy.config, sort_keys=True).encode() + vector.tobytes())
 

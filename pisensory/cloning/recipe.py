@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import check_int
+from ..errors import check_bool, check_int
 from ..executors import ExecutorLike, open_executor, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
@@ -21,6 +21,7 @@ from ..runs.config import merge
 from ..runs.deadline import Deadline
 from ..runs.folder import BEST, CLONE, CONFIG, RECIPE, TEACHER
 from ..runs.held_out import HELD_OUT_SEED
+from ..runs.progress import check_progress
 from ..runs.run import Run, open_run
 from ..tasks import Task
 from ..train import TrainResult
@@ -107,7 +108,11 @@ def train_with_teacher(
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
     """
     generations = check_int("generations", generations, 1)
-    deadline = Deadline(minutes)
+    deadline, progress, tensorboard = (
+        Deadline(minutes),
+        bool(check_progress(progress)),
+        check_bool("tensorboard", tensorboard),
+    )
     check_fit(policy, task)
     settings = {
         "teacher_generations": teacher_generations, "clone_rounds": clone_rounds, "population_size": population_size,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import FileError, InputError
-from ..files import PathLike
+from ..files import PathLike, as_path
 from ..runs import CONFIG, METRICS, read_metrics
 from .style import MARKERS, colour, legend_above, new_figure, styled
 
@@ -46,7 +45,7 @@ def read_curve(run_dir: PathLike, name: str | None = None) -> Curve:
 
     Raises FileError if the folder is no run, or has no line of metrics yet.
     """
-    folder = Path(run_dir)
+    folder = as_path(run_dir)
     if not (folder / CONFIG).exists():
         state = "is not there" if not folder.exists() else "is not a run of pisensory"
         raise FileError(f"{folder} {state}: give the folder of a run of train or clone")

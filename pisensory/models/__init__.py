@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, show
 from ..files import load_policy_about
 from ..policies import Policy
 
@@ -21,8 +21,8 @@ def model_names() -> list[str]:
 
 def model_path(name: str) -> Path:
     """Return the file of a shipped model; raise InputError, with the names there are, for any other name."""
-    if name not in model_names():
-        raise InputError(f"there is no model {name!r}; there are: {', '.join(model_names())}")
+    if not isinstance(name, str) or name not in model_names():
+        raise InputError(f"name must be that of a model, got {show(name)}; there are: {', '.join(model_names())}")
     return _FOLDER / f"{name}.npz"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, show
 from .attention_agent import AttentionAgentPolicy
 from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
@@ -43,7 +43,7 @@ def policy_from_config(config: Any) -> Policy:
     Raises InputError for an unknown kind, a size that is missing or unknown, or an impossible one.
     """
     if not isinstance(config, dict) or config.get("kind") not in list(POLICIES):
-        raise InputError(f"a policy must be one of the kinds {', '.join(POLICIES)}, got {config!r}")
+        raise InputError(f"a policy must be one of the kinds {', '.join(POLICIES)}, got {show(config)}")
     sizes = {name: value for name, value in config.items() if name != "kind"}
     try:
         return POLICIES[config["kind"]](**sizes)

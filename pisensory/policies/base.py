@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_positive
+from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_array, check_int, check_positive, check_type
 from ..parameters import Layout, check_params, check_population, make_layout
 
 # Far beyond where every unit is saturated, and near enough that products of two do not overflow.
 _LARGEST = 1e100
-# The most parameters of a network: a gigabyte a candidate, in float64.
-_MOST_PARAMS = 2**27
+# The most parameters of a network: what a file may have, in float64.
+_MOST_PARAMS = 2**25
+# The most inputs of a candidate's episodes that are stepped together.
+_MOST_INPUTS = 2**22
 
 Weights = list  # of arrays, each with a leading candidate axis
 State = tuple  # of arrays, each (feature, channel, episode)
@@ -141,7 +143,7 @@ class Policy(ABC):
         """Refuse sizes that are too large together; a policy that checks its own calls this when it has."""
         if self.n_params > _MOST_PARAMS:
             raise InputError(
-                f"{self} would have {self.n_params} parameters, more than {_MOST_PARAMS}: choose smaller sizes"
+                f"{self} would have {self.n_params:,} parameters, more than {_MOST_PARAMS:,}: choose smaller sizes"
             )
 
     @property
@@ -183,7 +185,9 @@ class Policy(ABC):
 
     def start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         """Return a run of `n_episodes` new episodes for every candidate of `weights`."""
-        return self._start(weights, self.check_n_features(n_features), n_episodes)
+        n_features = self.check_n_features(n_features)
+        n_episodes = check_int("n_episodes", n_episodes, 1, _MOST_INPUTS // n_features)
+        return self._start(weights, n_features, n_episodes)
 
     def agent(self, params: object) -> Agent:
         """Return an agent that acts on the flat vector `params` (parameter,)."""
@@ -202,7 +206,7 @@ class Policy(ABC):
 
         Raises InputError for a wrong vector, or a gain that is not finite and positive.
         """
-        softened, gain = check_params(params, self.n_params), check_positive("gain", gain)
+        softened, gain = check_params(params, self.n_params), check_positive("gain", gain, maximum=MAX_FACTOR)
         for place, _ in list(self.layout.values())[-2:]:  # weights and biases
             softened[place] *= gain
         return softened
@@ -248,7 +252,7 @@ class Policy(ABC):
 
     def check_n_features(self, n_features: int) -> int:
         """Return `n_features`, or raise InputError if this policy cannot take so many inputs."""
-        n_features = check_int("the number of inputs", n_features, 1)
+        n_features = check_int("the number of inputs", n_features, 1, MAX_SIZE)
         if self.n_features is not None and n_features != self.n_features:
             raise InputError(
                 f"this policy takes {self.n_features} inputs, got {n_features}: give it that many, "
@@ -269,7 +273,8 @@ class Policy(ABC):
 
 
 def _check_array(name: str, values: object, ndim: int, dtype: type) -> np.ndarray:
-    array: np.ndarray = np.asarray(values, dtype=dtype)
+    with np.errstate(over="ignore"):  # what is beyond the range is refused below
+        array: np.ndarray = check_array(name, values).astype(dtype)
     if array.ndim != ndim or 0 in array.shape:
         raise InputError(f"{name} must be a non-empty array of {ndim} axes, got the shape {array.shape}")
     if not np.isfinite(array).all():
@@ -291,7 +296,7 @@ class Agent:
     """
 
     def __init__(self, policy: Policy, params: object) -> None:
-        self.policy = policy
+        self.policy = check_type("policy", policy, Policy, "ps.InvariantPolicy()")
         self._weights = policy.prepare(check_params(params, policy.n_params)[None])
         self._run: PolicyRun | None = None
 
@@ -368,12 +373,7 @@ class Agent:
 
 
 def _to_float32(observation: Any) -> np.ndarray:
-    try:
-        array = np.asarray(observation)
-    except (ValueError, Warning):  # ragged lists; NumPy before 1.24 warns of them and makes an array of objects
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"the observation must be real numbers, got {observation!r}")
+    array = check_array("the observation", observation)
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
     limit = np.finfo(np.float32).max

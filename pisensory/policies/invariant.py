@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import layers
-from ..errors import InputError, check_int, check_positive, check_sizes
+from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_bool, check_int, check_positive, check_sizes
 from ..parameters import dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
@@ -39,7 +39,7 @@ class InvariantPolicy(Policy):
         gain: a factor on the weighted sum of the inputs; the paper halves it for twice the inputs.
 
     Raises:
-        InputError: for a size below one, sizes that are too large together, or a gain that is not finite and positive.
+        InputError: for a size below one, sizes that are too large together, or a gain not above 0 or above 1e6.
     """
 
     n_actions: int = 1
@@ -55,9 +55,11 @@ class InvariantPolicy(Policy):
 
     def __post_init__(self) -> None:
         for name in ("n_actions", "n_embeddings", "proj_dim", "hidden_size"):
-            object.__setattr__(self, name, check_int(name, getattr(self, name), 1))
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, MAX_SIZE))
         object.__setattr__(self, "head_sizes", check_sizes("head_sizes", self.head_sizes))
-        object.__setattr__(self, "gain", check_positive("gain", self.gain))
+        for name in ("bias", "scale"):
+            object.__setattr__(self, name, check_bool(name, getattr(self, name)))
+        object.__setattr__(self, "gain", check_positive("gain", self.gain, maximum=MAX_FACTOR))
         super().__post_init__()
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import layers
-from ..errors import check_int, check_sizes
+from ..errors import MAX_SIZE, check_int, check_sizes
 from ..parameters import dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
@@ -36,8 +36,8 @@ class MLPPolicy(Policy):
     kind: ClassVar[str] = "mlp"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_features", check_int("n_features", self.n_features, 1))
-        object.__setattr__(self, "n_actions", check_int("n_actions", self.n_actions, 1))
+        object.__setattr__(self, "n_features", check_int("n_features", self.n_features, 1, MAX_SIZE))
+        object.__setattr__(self, "n_actions", check_int("n_actions", self.n_actions, 1, MAX_SIZE))
         object.__setattr__(self, "hidden_sizes", check_sizes("hidden_sizes", self.hidden_sizes))
         super().__post_init__()
 

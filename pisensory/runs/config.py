@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from ..errors import FileError, InputError, check_int, check_positive
-from ..files import VERSION, PathLike, read_json, write_json
+from ..errors import MAX_COUNT, MAX_EPISODES, FileError, InputError, check_bool, check_int, check_positive
+from ..files import VERSION, PathLike, as_path, read_json, write_json
 from ..policies import Policy
 from ..tasks import Task
 from .folder import CONFIG
@@ -48,13 +46,12 @@ def check_settings(settings: Any, least: Mapping[str, int]) -> None:
     for field in dataclasses.fields(settings):
         value, lowest = getattr(settings, field.name), least.get(field.name)
         if field.type == "int":
-            value = check_int(field.name, value, 1 if lowest is None else lowest)
+            largest = MAX_EPISODES if "episodes" in field.name else MAX_COUNT
+            value = check_int(field.name, value, 1 if lowest is None else lowest, largest)
         elif field.type == "float":
             value = check_positive(field.name, value, allow_zero=lowest == 0)
         elif field.type == "bool":
-            if not isinstance(value, (bool, np.bool_)):
-                raise InputError(f"{field.name} must be True or False, got {value!r}")
-            value = bool(value)
+            value = check_bool(field.name, value)
         object.__setattr__(settings, field.name, value)
 
 
@@ -74,7 +71,7 @@ def write_config(folder: Path, config: Mapping[str, Any], name: str = CONFIG) ->
 
 def read_config(run_dir: PathLike, name: str = CONFIG) -> dict[str, Any]:
     """Return the config (policy, task, training) of a run folder; raise FileError if it is none."""
-    path = Path(run_dir) / name
+    path = as_path(run_dir) / name
     config = read_json(path)
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         raise FileError(f"{path} is not the configuration of a run")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError
-from ..files import PathLike, atomic_write, read_text
+from ..files import PathLike, as_path, atomic_write, read_text
 from .folder import METRICS
 
 # By what is counted in the first of them.
@@ -104,7 +104,7 @@ def read_metrics(run_dir: PathLike) -> list[dict[str, str]]:
     A last line that was cut short by a crash is left out. Raises FileError if the file is missing or is not
     a table of the columns of `train` or of `clone` with numbers in them.
     """
-    rows, damage = _parse(Path(run_dir))
+    rows, damage = _parse(as_path(run_dir))
     if damage:
         raise FileError(damage)
     return rows

@@ -6,7 +6,14 @@ import sys
 import time
 from typing import Any
 
+from ..errors import check_bool
+
 _LINE_EVERY = 5.0  # seconds
+
+
+def check_progress(progress: object) -> bool | str:
+    """Return what is to be shown of progress: nothing, a bar, or one with a text before it; raise InputError else."""
+    return progress if isinstance(progress, str) else check_bool("progress", progress)
 
 
 class Progress:

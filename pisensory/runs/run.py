@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..blas import one_blas_thread
-from ..errors import ExecutorError, FileError, TaskError, check_int, check_positive
+from ..errors import ExecutorError, FileError, TaskError, check_bool, check_int, check_positive
 from ..executors import Executor, ExecutorLike, open_executor
-from ..files import PathLike, save_policy
+from ..files import PathLike, as_path, save_policy
 from ..parameters import check_params
 from ..policies import Policy
 from ..tasks import Task
@@ -69,11 +69,11 @@ def open_run(
             asked for, or is in use.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    folder = Path(run_dir)
+    folder, resume = as_path(run_dir, "run_dir"), check_bool("resume", resume)
     if not folder.is_dir():  # what cannot be is refused before anything is made
         make_config(policy, task, settle({}))
     held: Any = lock if lock is not None else RunLock(folder)
-    with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, held:
+    with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs, (policy, task)) as opened, held:
         begun = _has_begun(folder, name, resume, is_stage=lock is not None)
         old = read_config(folder, name) if begun else None
         settings = settle({} if old is None else old["training"])

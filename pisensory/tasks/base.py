@@ -10,7 +10,18 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import (
+    MAX_COUNT,
+    MAX_SIZE,
+    InputError,
+    check_array,
+    check_int,
+    check_list,
+    check_numbers,
+    check_text,
+    check_type,
+    show,
+)
 from .episodes import NOISE, SHUFFLE, START, Seed, TaskRun, check_seed, episode_generator, per_episode
 from .perturbation import Perturbation, PerturbedRun
 
@@ -41,10 +52,15 @@ class Senses:
     grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        check_int("the number of inputs", len(self.names), 1)
-        check_int("n_channels", self.n_channels, 1)
-        if self.grid is not None and self.grid[0] * self.grid[1] != len(self.names):
-            raise InputError(f"grid must have a place for each of {len(self.names)} inputs, got {self.grid!r}")
+        names = check_list("names", self.names, "('x', 'y')", MAX_SIZE)
+        check_int("the number of names", len(names), 1)
+        object.__setattr__(self, "names", tuple(check_text("each of names", name, "x") for name in names))
+        object.__setattr__(self, "n_channels", check_int("n_channels", self.n_channels, 1, MAX_SIZE))
+        if self.grid is not None:
+            grid = check_numbers("grid", self.grid)
+            if len(grid) != 2 or grid[0] * grid[1] != len(names):
+                raise InputError(f"grid must be the rows and columns of {len(names)} places, got {show(self.grid)}")
+            object.__setattr__(self, "grid", grid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,19 +103,21 @@ class Task(ABC):
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call the actions, if anything
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1))
-        if not isinstance(self.perturbation, Perturbation):
-            raise InputError(f"perturbation must be a Perturbation, got {self.perturbation!r}")
-
-    @classmethod
-    def from_settings(cls, settings: dict[str, Any]) -> Task:
-        """Return the task of a `config` without its kind."""
-        return cls(**{**settings, "perturbation": Perturbation(**settings.get("perturbation", {}))})
+        object.__setattr__(self, "max_steps", check_int("max_steps", self.max_steps, 1, MAX_COUNT))
+        check_type("perturbation", self.perturbation, Perturbation, "ps.Perturbation(shuffle=True)")
 
     @classmethod
     def parse(cls, text: str) -> Task | None:
         """Return the task that people call `text`; None if it is none of this class."""
         return cls() if text == cls.kind else None
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Task:
+        """Return the task of these settings, which a file names: nobody need have looked at them.
+
+        Raises InputError for what a file must not decide.
+        """
+        return cls(**{**settings, "perturbation": Perturbation(**settings.get("perturbation", {}))})
 
     def like(self: AnyTask, other: Task) -> AnyTask:
         """Return this task with the settings of `other`, which its name says nothing of, if that is of the name."""
@@ -204,9 +222,9 @@ class Task(ABC):
 
         Raises InputError for numbers that are not whole or below zero, or a perturbation of inputs there are not.
         """
-        numbers = np.asarray(episodes)
+        numbers = check_array("episodes", episodes)
         if numbers.ndim != 2 or numbers.size == 0 or numbers.dtype.kind not in "iu" or numbers.min() < 0:
-            raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {episodes!r}")
+            raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {show(episodes)}")
         parts, senses = check_seed(seed), self.senses
         run = self._start(parts, numbers)
         return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers)

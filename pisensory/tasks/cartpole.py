@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import check_choice
 from .base import START, Perturbation, Senses, Task, TaskRun, per_episode
 
 GRAVITY = 9.82  # m/s^2
@@ -60,7 +60,7 @@ def accelerations(
 def reward(version: str, x: np.ndarray, cosine: np.ndarray) -> np.ndarray:
     """Return the reward of a state; for "harder" it is at most 1, upright in the middle of the track."""
     if version == "v0":
-        return cosine.copy()
+        return +cosine
     if version == "v1":
         return 0.5 * (1.0 + cosine)
     return 0.5 * (cosine + 1.0) * np.cos((0.5 * math.pi / TRACK_LIMIT) * x)
@@ -98,8 +98,7 @@ class CartPoleSwingUp(Task):
     n_actions: ClassVar[int] = 1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        if self.version not in VERSIONS:
-            raise InputError(f"version must be one of {', '.join(VERSIONS)}, got {self.version!r}")
+        check_choice("version", self.version, VERSIONS)
         super().__post_init__()
 
     @classmethod

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..errors import InputError, TaskError
+from ..errors import InputError, TaskError, check_array, show
 from .base import START, Task, TaskRun, episode_generator
 from .libraries import is_space
 
@@ -245,7 +245,8 @@ def count_inputs(name: str, space: Any) -> int:
     if is_space(space, "Box") and len(space.shape) == 1:
         return int(space.shape[0])
     raise InputError(
-        f"{name} observes {space}; what a policy can see is a Box of one axis, or Discrete: flatten it with a wrapper"
+        f"{name} observes {show(space)}; what a policy can see is a Box of one axis, or Discrete: flatten it with a "
+        "wrapper"
     )
 
 
@@ -254,10 +255,11 @@ def count_outputs(name: str, space: Any) -> int:
     if is_space(space, "Discrete"):
         return int(space.n)
     if not is_space(space, "Box") or len(space.shape) != 1:
-        raise InputError(f"{name} acts by {space}; what a policy can do is a Box of one axis, or Discrete")
+        raise InputError(f"{name} acts by {show(space)}; what a policy can do is a Box of one axis, or Discrete")
     if not all(math.isfinite(bound) for bound in (*space.low, *space.high)):
         raise InputError(
-            f"{name} takes actions without bounds, {space}; (-1, 1) cannot be scaled to them: add a wrapper with bounds"
+            f"{name} takes actions without bounds, {show(space)}; (-1, 1) cannot be scaled to them: add a wrapper with "
+            "bounds"
         )
     return int(space.shape[0])
 
@@ -276,9 +278,9 @@ def scale_action(space: Any, outputs: Any) -> Any:
     Raises:
         InputError: for another space, or another number of outputs than it takes.
     """
-    n_outputs, values = count_outputs("the environment", space), np.asarray(outputs)
+    n_outputs, values = count_outputs("the environment", space), check_array("outputs", outputs)
     if values.shape != (n_outputs,):
-        raise InputError(f"outputs must be of the shape ({n_outputs},) for {space}, got {values.shape}")
+        raise InputError(f"outputs must be of the shape ({n_outputs},) for {show(space)}, got {values.shape}")
     return _scale(space, values)
 
 

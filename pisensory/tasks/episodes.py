@@ -8,13 +8,14 @@ from typing import Union
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import InputError, check_int, show
 
 Seed = Union[int, Sequence[int]]
 
 # What an episode's random numbers are for. Each purpose has a stream of its own, so that an episode starts
 # alike whether or not its inputs are shuffled.
 START, SHUFFLE, NOISE, RANGES, REMOVAL = range(5)
+_LARGEST_SEED = 2**128 - 1
 
 
 def check_seed(seed: Seed) -> tuple[int, ...]:
@@ -22,9 +23,11 @@ def check_seed(seed: Seed) -> tuple[int, ...]:
     several = isinstance(seed, (tuple, list)) or (isinstance(seed, np.ndarray) and seed.ndim == 1)
     parts = tuple(seed) if several else (seed,)  # type: ignore[arg-type]
     try:
-        return tuple(check_int("seed", part, 0) for part in parts)
+        return tuple(check_int("seed", part, 0, _LARGEST_SEED) for part in parts)
     except InputError:
-        raise InputError(f"seed must be a whole number of at least 0, or a sequence of them, got {seed!r}") from None
+        raise InputError(
+            f"seed must be a whole number of at least 0, or a sequence of them, got {show(seed)}"
+        ) from None
 
 
 def episode_generator(seed: Seed, purpose: int, episode: int) -> np.random.Generator:

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..errors import InputError
+from ..errors import InputError, PisensoryError, check_choice, check_keywords, check_text, shorten, show
 from .base import Perturbation, Senses, Task
 from .environment import EnvironmentTask, Lease, count_inputs, count_outputs
-from .libraries import LIBRARIES, load_library, quiet
+from .gym_env import register_own
+from .libraries import LIBRARIES, library_of, load_library, quiet
 
 _DEFAULT_MAX_STEPS = 1000
 
@@ -46,8 +47,10 @@ class GymTask(EnvironmentTask):
     kind: ClassVar[str] = "gym"
 
     def __post_init__(self) -> None:
-        if self.library not in LIBRARIES:
-            raise InputError(f"library must be one of {', '.join(LIBRARIES)}, got {self.library!r}")
+        if not callable(self.env) and check_text("env", self.env, "Pendulum-v1").count(":") > 1:
+            raise InputError(f"env must be an id such as 'Pendulum-v1' or 'module:Env-v0', got {show(self.env)}")
+        check_choice("library", self.library, LIBRARIES)
+        check_keywords("kwargs", self.kwargs)
         with Lease(self, 1) as lease:
             env = lease.envs[0]
             object.__setattr__(self, "_n_sources", count_inputs(self.label, env.observation_space))
@@ -62,6 +65,24 @@ class GymTask(EnvironmentTask):
         """Return the task of a library and an id: "gymnasium:Pendulum-v1"."""
         library, colon, env = text.partition(":")
         return cls(env, library) if colon else None
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Task:
+        """Return the task of these settings, which a file names.
+
+        Raises InputError for a function, which no file can hold, and for what would import a module or hand an
+        environment what only its user should: a module in the id, keyword arguments.
+        """
+        if "function" in settings:
+            raise InputError(
+                f"its environments were made by a function, {show(settings['function'])}, which no file holds"
+            )
+        if ":" in str(settings.get("env")) or settings.get("kwargs"):
+            raise InputError(
+                f"the environment {show(settings.get('env'))} has a module in its id, or keyword arguments "
+                f"({show(settings.get('kwargs'))}), and a file must not have code imported or set up"
+            )
+        return super().from_settings(settings)
 
     def like(self, other: Task) -> GymTask:
         """Return this task with the settings of `other`, if that is of the same environment."""
@@ -80,8 +101,12 @@ class GymTask(EnvironmentTask):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The task's settings by name. One made from a function is named, but cannot be made from this."""
-        return {**super().config, "env": self.label}
+        """The task's settings by name. A function is named, but the task cannot be made from this."""
+        settings = super().config
+        if callable(self.env):
+            settings["function"] = self.label
+            del settings["env"]
+        return settings
 
     @property
     def env_key(self) -> tuple:
@@ -91,12 +116,18 @@ class GymTask(EnvironmentTask):
     def make_env(self) -> Any:
         """Return a new environment."""
         pictures = {} if self.render_mode is None else {"render_mode": self.render_mode}
-        with quiet():
-            if callable(self.env):
-                return self.env(**{**self.kwargs, **pictures})
-            library = load_library(self.library)
-            checker = {"disable_env_checker": True}  # gym's uses np.bool8, which NumPy 2 no longer has
-            try:
+        try:
+            with quiet():
+                if callable(self.env):
+                    env = self.env(**{**self.kwargs, **pictures})
+                    library_of(env)
+                    return env
+                library = load_library(self.library)
+                register_own(self.library)  # whatever was imported first
+                checker = {"disable_env_checker": True}  # gym's uses np.bool8, which NumPy 2 no longer has
                 return library.make(self.env, **{**checker, **self.kwargs, **pictures})
-            except (library.error.Error, ImportError, TypeError) as error:
-                raise InputError(f"{self.library} cannot make the environment {self.env!r}: {error}") from error
+        except PisensoryError:
+            raise
+        except Exception as error:
+            maker = self.label if callable(self.env) else self.library
+            raise InputError(f"{maker} cannot make the environment {self.label!r}: {shorten(str(error))}") from error

@@ -10,7 +10,9 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-from ..errors import InputError, import_extra
+import numpy as np
+
+from ..errors import InputError, check_choice, check_int, import_extra
 
 LIBRARIES = ("gym", "gymnasium")
 
@@ -24,8 +26,7 @@ def load_library(name: str) -> ModuleType:
 
     Raises InputError for another name, MissingExtraError if it is not installed.
     """
-    if name not in LIBRARIES:
-        raise InputError(f"library must be one of {', '.join(LIBRARIES)}, got {name!r}")
+    check_choice("library", name, LIBRARIES)
     extra = "gymnasium" if name == "gymnasium" else "all"
     if name in sys.modules:
         return import_extra(name, extra)
@@ -54,3 +55,27 @@ def quiet():  # type: ignore[no-untyped-def]
     with SILENCE, warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+class EpisodeCounter:
+    """Which episode an environment is in: a reset with a seed begins number 0 of that seed, one without the next.
+
+    Attributes:
+        seed: that was given last, or drawn.
+        number: of the episode; below 0 before the first.
+    """
+
+    def __init__(self) -> None:
+        self.seed, self.number = -1, -1
+
+    def begin(self, seed: int | None, generator: np.random.Generator) -> None:
+        """Go on to the next episode, or to the first one of a seed; the generator draws one where none is known."""
+        if seed is not None or self.seed < 0:
+            self.seed = int(generator.integers(2**31)) if seed is None else check_int("seed", seed, 0)
+            self.number = -1
+        self.number += 1
+
+    @property
+    def info(self) -> dict[str, int]:
+        """What environments tell of it when an episode begins."""
+        return {"seed": self.seed, "episode": self.number}

@@ -9,7 +9,19 @@ from typing import Any, Union
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_number, check_numbers, check_positive, check_range
+from ..errors import (
+    MAX_COUNT,
+    MAX_FACTOR,
+    MAX_SIZE,
+    InputError,
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    check_numbers,
+    check_positive,
+    check_range,
+)
 from .episodes import NOISE, RANGES, REMOVAL, SHUFFLE, TaskRun, episode_generator
 
 NOISE_KINDS = ("white", "constant", "walk", "copy")
@@ -53,8 +65,8 @@ class Perturbation:
             fewer; drawn anew for every episode.
 
     Raises:
-        InputError: for a negative count, no copies, a negative deviation, an unknown kind of noise, a share that is
-            not from 0 to below 1, or a range that is none.
+        InputError: for a negative count or one beyond all use, no copies, a deviation below 0 or above 1e6, an
+            unknown kind of noise, a share that is not from 0 to below 1, or a range that is none.
     """
 
     shuffle: bool = False
@@ -72,24 +84,20 @@ class Perturbation:
     removed: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.shuffle, (bool, np.bool_)):
-            raise InputError(f"shuffle must be True or False, got {self.shuffle!r}")
-        object.__setattr__(self, "shuffle", bool(self.shuffle))
+        object.__setattr__(self, "shuffle", check_bool("shuffle", self.shuffle))
         if self.reshuffle_every is not None:
-            every = check_range("reshuffle_every", self.reshuffle_every, functools.partial(check_int, minimum=1))
-            object.__setattr__(self, "reshuffle_every", every)
-        for name in ("n_noise", "push_at"):
-            value = check_range(name, getattr(self, name), functools.partial(check_int, minimum=0))
-            object.__setattr__(self, name, value)
+            every = functools.partial(check_int, minimum=1, maximum=MAX_COUNT)
+            object.__setattr__(self, "reshuffle_every", check_range("reshuffle_every", self.reshuffle_every, every))
+        for name, most in (("n_noise", MAX_SIZE), ("push_at", MAX_COUNT)):
+            check = functools.partial(check_int, minimum=0, maximum=most)
+            object.__setattr__(self, name, check_range(name, getattr(self, name), check))
         object.__setattr__(self, "push", check_range("push", self.push, check_number))
-        object.__setattr__(self, "push_steps", check_int("push_steps", self.push_steps, 1))
-        object.__setattr__(self, "noise_std", check_positive("noise_std", self.noise_std, allow_zero=True))
-        object.__setattr__(self, "n_copies", check_int("n_copies", self.n_copies, 1))
-        if self.noise_kind not in NOISE_KINDS:
-            raise InputError(f"noise_kind must be one of {', '.join(NOISE_KINDS)}, got {self.noise_kind!r}")
+        noise_std = check_positive("noise_std", self.noise_std, allow_zero=True, maximum=MAX_FACTOR)
+        object.__setattr__(self, "noise_std", noise_std)
+        for name, least in (("push_steps", 1), ("n_copies", 1), ("delay", 0), ("delayed", 0)):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), least, MAX_SIZE))
+        check_choice("noise_kind", self.noise_kind, NOISE_KINDS)
         object.__setattr__(self, "dropped", check_numbers("dropped", self.dropped))
-        object.__setattr__(self, "delay", check_int("delay", self.delay, 0))
-        object.__setattr__(self, "delayed", check_int("delayed", self.delayed, 0))
         object.__setattr__(self, "removed", check_positive("removed", self.removed, allow_zero=True))
         if self.removed >= 1:
             raise InputError(f"removed must be a share from 0 to below 1, got {self.removed!r}")
@@ -134,10 +142,13 @@ class Perturbation:
 
         Raises InputError if an input that is dropped or delayed is not among them.
         """
+        n_sources = check_int("n_sources", n_sources, 1, MAX_SIZE)
         for name, numbers in (("dropped", self.dropped), ("delayed", (self.delayed,) if self.delay else ())):
             if numbers and max(numbers) >= n_sources:
                 raise InputError(f"{name} must be inputs of the task, 0 to {n_sources - 1}, got {max(numbers)}")
         total = n_sources * self.n_copies + self.noise_places
+        if total > MAX_SIZE:
+            raise InputError(f"copies and noise would make {total:,} inputs, more than {MAX_SIZE:,}: ask for fewer")
         return max(1, total - round(self.removed * total))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, show
 from .ant import AntTask
 from .base import Task
 from .car_racing import CarRacingTask
@@ -32,12 +32,13 @@ def register(task: TaskClass) -> TaskClass:
 
 
 def task_from_config(config: Any) -> Task:
-    """Return the task that `Task.config` describes.
+    """Return the task that `Task.config` describes, as files keep it.
 
-    Raises InputError for an unknown kind, or a setting that is missing, unknown or impossible.
+    Raises InputError for an unknown kind, a setting that is missing, unknown or impossible, or one that would have
+    code imported that the file names.
     """
     if not isinstance(config, dict) or config.get("kind") not in list(TASKS):
-        raise InputError(f"a task must be one of the kinds {', '.join(TASKS)}, got {config!r}")
+        raise InputError(f"a task must be one of the kinds {', '.join(TASKS)}, got {show(config)}")
     settings = {name: value for name, value in config.items() if name != "kind"}
     try:
         return TASKS[config["kind"]].from_settings(settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_int, import_extra
+from ..errors import MAX_NUMBERS, InputError, check_bool, check_int, import_extra
 from ..executors import Executor, ExecutorLike, rollout
 from ..files import MAX_BYTES, PathLike
 from ..parameters import check_params
@@ -20,6 +20,7 @@ from ..runs.deadline import Deadline
 from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
 from ..runs.lock import RunLock
+from ..runs.progress import check_progress
 from ..runs.run import open_run
 from ..tasks import Task
 from .optimizer import Optimizer
@@ -143,7 +144,11 @@ def evolve(
 ) -> TrainResult:
     """Train as `train` does, with the settings in a dictionary; `lock` is one of the folder that is held already."""
     generations = check_int("generations", generations, 1)
-    deadline = Deadline(minutes)
+    deadline, progress, tensorboard = (
+        Deadline(minutes),
+        check_progress(progress),
+        check_bool("tensorboard", tensorboard),
+    )
     check_fit(policy, task)
     given = {name: value for name, value in settings.items() if value is not None}
     initial = np.zeros(policy.n_params)
@@ -154,6 +159,11 @@ def evolve(
     def settle(saved: dict[str, Any]) -> TrainSettings:
         merged = merge(TrainSettings, saved, given)
         check_covariances(policy, merged.diagonal)
+        if merged.population_size * policy.n_params > MAX_NUMBERS:
+            raise InputError(
+                f"population_size must be at most {MAX_NUMBERS // policy.n_params:,} for {policy.n_params:,} "
+                f"parameters, got {merged.population_size:,}"
+            )
         return merged
 
     if tensorboard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import FileError, InputError, check_int, check_positive, import_extra
-from ..files import PathLike, atomic_write
+from ..files import PathLike, as_path, atomic_write
 from ..parameters import check_params
 from ..policies import Policy
 from ..recording import record
@@ -59,10 +60,10 @@ def write_video(
         InputError: for a name that ends otherwise, impossible numbers, no models or more than two, one that does
             not fit the task, or a task that cannot be drawn.
         FileError: if the file cannot be written; one that was there stays as it was.
-        MissingExtraError: if Pillow, or for .mp4 imageio with imageio-ffmpeg, is not installed.
+        MissingExtraError: if Pillow, or for .mp4 imageio-ffmpeg, is not installed.
         TaskError: if an environment fails.
     """
-    path = Path(path)
+    path = as_path(path)
     ending = path.suffix.lower()
     if ending not in _WIDTHS:
         raise InputError(f"a video's name must end in .mp4 or .gif, got {str(path)!r}")
@@ -78,7 +79,6 @@ def write_video(
     vectors = _check_models(models, task)
     load_pillow()
     if ending == ".mp4":
-        import_extra("imageio", "viz")
         import_extra("imageio_ffmpeg", "viz")
     if path.is_dir():
         raise FileError(f"cannot write {path}: it is a folder")
@@ -143,16 +143,18 @@ def _make_scenes(film: Film, actor: Actor, task: Task, seed: Seed, shown: list[i
 
 def _write_mp4(file: IO[bytes], frames: Iterator[Any], frames_per_second: float) -> None:
     """Write frames as H.264 in the colours that every player shows."""
-    imageio = import_extra("imageio.v2", "viz")
+    ffmpeg = import_extra("imageio_ffmpeg", "viz")
+    first = next(frames)
     with tempfile.TemporaryDirectory() as folder:  # ffmpeg goes back and forth in a file of its own
         whole = Path(folder) / "video.mp4"
-        writer = imageio.get_writer(
-            whole, format="FFMPEG", fps=frames_per_second, codec="libx264", macro_block_size=2, pixelformat="yuv420p",
+        writer = ffmpeg.write_frames(
+            str(whole), first.size, fps=frames_per_second, codec="libx264", macro_block_size=2, pix_fmt_out="yuv420p",
             ffmpeg_log_level="error", output_params=["-crf", "18", "-movflags", "+faststart"],
         )  # fmt: skip
-        with writer:
-            for frame in frames:
-                writer.append_data(np.asarray(frame))
+        with contextlib.closing(writer):
+            writer.send(None)  # it starts ffmpeg
+            for frame in itertools.chain([first], frames):
+                writer.send(np.ascontiguousarray(frame))
         with open(whole, "rb") as made:
             shutil.copyfileobj(made, file)
 
