@@ -156,7 +156,7 @@ def test_plain_run_and_sources_of_the_task_itself():
 def test_channels_have_to_fit_as_inputs_and_actions_do():
     with pytest.raises(ps.InputError, match="inputs of 1 channels but those of the task have 3"):
         check_fit(ps.InvariantPolicy(), Patches())
-    with pytest.raises(ps.InputError, match="grid must have a place for each of 6 inputs"):
+    with pytest.raises(ps.InputError, match="grid must be the rows and columns of 6 places"):
         ps.Senses(("a",) * 6, 1, (2, 2))
 
 
