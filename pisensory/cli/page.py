@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
                 "give it models trained on harder, v0 or v1"
             )
         models[free_name(path, models)] = (model.policy, model.params)
-    write_page(options.output, models, PageSettings(task.label, perturbation=task.perturbation, **given(options, "page")))
+    write_page(
+        options.output, models, PageSettings(task.label, perturbation=task.perturbation, **given(options, "page"))
+    )
     path = Path(options.output).resolve()
     print(f"wrote {options.output} ({path.stat().st_size / 1000:.0f} kB): open it in a browser")
     if options.open:
