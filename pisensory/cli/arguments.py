@@ -125,7 +125,12 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 32,32, or none") from None
 
 
+def _windows(text: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(_sizes(part) for part in text.split("/")) if _sizes(text.replace("/", ",")) else ()
+
+
 _TYPES: dict[str, Callable[[str], Any] | None] = {
     "int": int, "seed": int, "float": float, "str": str, "executorlike": str, "tuple[int, ...]": _sizes, "bool": None,
+    "tuple[int, int]": _sizes, "tuple[tuple[int, int, int], ...]": _windows,
 }  # fmt: skip
-_METAVARS: dict[Any, str] = {int: "N", str: "TEXT", _sizes: "A,B"}
+_METAVARS: dict[Any, str] = {int: "N", str: "TEXT", _sizes: "A,B", _windows: "A,B,C/D,E,F"}
