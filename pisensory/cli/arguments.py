@@ -126,6 +126,10 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 32,32, or none") from None
 
 
+def _windows(text: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(_sizes(part) for part in text.split("/")) if _sizes(text.replace("/", ",")) else ()
+
+
 def _span(number: Callable[[str], Any], text: str) -> Any:
     """Return the number that a text is, or the ends of a range such as 20..500."""
     try:
@@ -138,6 +142,6 @@ def _span(number: Callable[[str], Any], text: str) -> Any:
 _WHOLE, _REAL = functools.partial(_span, int), functools.partial(_span, float)
 _TYPES: dict[str, Callable[[str], Any] | None] = {
     "int": int, "seed": int, "float": float, "str": str, "executorlike": str, "tuple[int, ...]": _sizes, "bool": None,
-    "whole": _WHOLE, "real": _REAL,
+    "whole": _WHOLE, "real": _REAL, "tuple[int, int]": _sizes, "tuple[tuple[int, int, int], ...]": _windows,
 }  # fmt: skip
-_METAVARS: dict[Any, str] = {int: "N", _WHOLE: "N", str: "TEXT", _sizes: "A,B"}
+_METAVARS: dict[Any, str] = {int: "N", _WHOLE: "N", str: "TEXT", _sizes: "A,B", _windows: "A,B,C/D,E,F"}

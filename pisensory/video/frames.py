@@ -27,6 +27,7 @@ _SOURCES = (
     (122, 98, 66),
 )  # fmt: skip
 _NOISE = (140, 136, 128)
+_SCENES = ((204, 0, 0), (143, 0, 0), (82, 0, 0), (255, 214, 90))  # a car, and in the dark; a frame around patches
 _LOW, _ZERO, _HIGH = np.array([(197, 120, 58), (243, 241, 236), (58, 118, 181)], dtype=np.float64)
 
 # In units of a 1280th of the width.
@@ -272,7 +273,7 @@ def _to_color(values: np.ndarray) -> np.ndarray:
 
 def swatches() -> np.ndarray:
     """Return the colours that any frame may have (colour, 3), uint8."""
-    flat = [PAPER, CARD, LINE, INK, SOFT, ACCENT, _NOISE, *_SOURCES]
+    flat = [PAPER, CARD, LINE, INK, SOFT, ACCENT, _NOISE, *_SOURCES, *_SCENES]
     return np.concatenate([np.array(flat, np.uint8), _to_color(np.linspace(-1, 1, 33)[None])[0]])
 
 
