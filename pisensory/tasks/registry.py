@@ -13,7 +13,7 @@ from .gym_task import GymTask
 from .pong import PongTask
 
 TASKS: dict[str, type[Task]] = {
-    task.kind: task for task in (CartPoleSwingUp, AntTask, CarRacingTask, PongTask, GymTask)
+    task.kind: task for task in (GymTask, CartPoleSwingUp, AntTask, CarRacingTask, PongTask)
 }
 
 TaskClass = TypeVar("TaskClass", bound="type[Task]")
