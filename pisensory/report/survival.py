@@ -121,7 +121,7 @@ class _Inputs:
             self._sources = self._generator.permuted(self._sources, axis=0)
         if event.copies:
             self._join(self._sources)
-            self._policy = dataclasses.replace(self._policy, gain=0.5 * self._policy.config["gain"])  # type: ignore
+            self._policy = dataclasses.replace(self._policy, gain=0.5 * self._policy.config["gain"])
         if event.noise:
             self._join(np.repeat(self._n_sources + np.arange(event.noise)[:, None], n_episodes, axis=1))
 
@@ -151,7 +151,7 @@ def survival(policy: Policy, params: object, task: Task, n_episodes: int, seed: 
     for event in EVENTS:
         before, after = survive(policy, params, task, event, n_episodes, seed)
         rows.append({"label": event.label, "before": int(before.sum()), "after": int((before & after).sum())})
-    long = dataclasses.replace(task.plain, max_steps=LONG)  # type: ignore[type-var]
+    long = dataclasses.replace(task.plain, max_steps=LONG)
     lengths = rollout(policy, [check_params(params, policy.n_params)], long, n_episodes, seed).lengths
     rows.append(
         {"label": f"{LONG:,} steps without a fall", "before": n_episodes, "after": int((lengths == LONG).sum())}

@@ -137,7 +137,7 @@ class Task(ABC):
     def altered(self: AnyTask, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> AnyTask:
         """Return the same task with other settings of its perturbation, and of its own."""
         changed = dataclasses.replace(self.perturbation, **inputs)
-        return dataclasses.replace(self, perturbation=changed, **settings)  # type: ignore[type-var]
+        return dataclasses.replace(self, perturbation=changed, **settings)
 
     @property
     def for_training(self) -> Task:

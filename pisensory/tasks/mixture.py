@@ -190,7 +190,8 @@ def _parse_part(text: str) -> Part:
     weight = words.pop(0) if len(words) > 1 and _is_number(words[0]) else "1"
     if not words:
         raise InputError("a part of a mixture must be a weight, if any, the name of a task, and settings; got nothing")
-    task, settings = task_from_text(words[0]), {}
+    task = task_from_text(words[0])
+    settings: dict[str, Any] = {}
     for word in words[1:]:
         name, _, value = word.partition("=")
         settings[name] = _read(value) if value else True
