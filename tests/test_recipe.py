@@ -10,8 +10,8 @@ import pytest
 import pisensory as ps
 from pisensory.cloning import recipe
 from pisensory.cloning.recipe import choose_gain
-from pisensory.runs.held_out import HELD_OUT_SEED
 from pisensory.runs import read_config, read_metrics
+from pisensory.runs.held_out import HELD_OUT_SEED
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=30, perturbation=ps.Perturbation(shuffle=True))
 POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=2, hidden_size=2)

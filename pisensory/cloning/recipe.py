@@ -21,7 +21,7 @@ from ..runs.config import merge
 from ..runs.deadline import Deadline
 from ..runs.folder import BEST, CLONE, CONFIG, RECIPE, TEACHER
 from ..runs.held_out import HELD_OUT_SEED
-from ..runs.run import HOW_TO_RESUME, Run, open_run
+from ..runs.run import Run, open_run
 from ..tasks import Task
 from ..train import TrainResult
 from ..train.loop import evolve
@@ -157,7 +157,6 @@ def _clone(run: Run, policy: Policy, task: Task, minutes: float | None, progress
     begun = (folder / CONFIG).exists()
     settings: dict[str, Any] = {}
     if not begun:
-        run.signals.note = f" between the stages of {run.folder}: {HOW_TO_RESUME}"
         with run.signals.interruptible():
             gain = choose_gain(*teacher, task.plain, executor=run.executor)
         rounds = run.settings.clone_rounds

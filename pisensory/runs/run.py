@@ -74,6 +74,7 @@ def open_run(
         make_config(policy, task, settle({}))
     held: Any = lock if lock is not None else RunLock(folder)
     with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, held:
+        signals.note = f" in {folder}: {HOW_TO_RESUME}"
         begun = _has_begun(folder, name, resume, is_stage=lock is not None)
         old = read_config(folder, name) if begun else None
         settings = settle({} if old is None else old["training"])
