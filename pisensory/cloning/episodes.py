@@ -72,11 +72,11 @@ def draw_windows(
     episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
     steps = marks * stride + np.arange(length)[:, None]
     inside, steps = steps < len(batch.alive), np.minimum(steps, len(batch.alive) - 1)
-    cut: list[np.ndarray] = [
-        np.ascontiguousarray(np.moveaxis(getattr(batch, field.name)[steps, ..., episodes], 1, -1))
+    cut = {
+        field.name: np.ascontiguousarray(np.moveaxis(getattr(batch, field.name)[steps, ..., episodes], 1, -1))
         for field in dataclasses.fields(batch)[:-1]
-    ]
-    window = Batch(*[*cut, batch.states[:0]])
+    }
+    window = Batch(**cut, states=batch.states[:0])
     window.alive[~inside] = False
     states = np.moveaxis(batch.states[marks, ..., episodes], 0, -1)
     return window, tuple(np.ascontiguousarray(state) for state in states) or None
