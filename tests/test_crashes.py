@@ -249,11 +249,15 @@ def test_folder_that_becomes_read_only_leaves_the_last_checkpoint(tmp_path, monk
     ps.train(POLICY, TASK, folder, generations=2, **SMALL)
     before = (folder / "checkpoint.npz").read_bytes()
 
-    def refuse(*arguments, **settings):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    open_file = os.open
+
+    def refuse(path, *arguments, **settings):
+        if str(path).endswith(".pisensory-tmp"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return open_file(path, *arguments, **settings)
 
     with monkeypatch.context() as patched:
-        patched.setattr("tempfile.mkstemp", refuse)
+        patched.setattr("os.open", refuse)
         with pytest.raises(ps.FileError, match="Read-only"):
             ps.train(POLICY, TASK, folder, generations=4, resume=True, **SMALL)
     assert (folder / "checkpoint.npz").read_bytes() == before

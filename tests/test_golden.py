@@ -45,7 +45,7 @@ def test_invariant_policy_agrees_step_by_step(reference, name):
         np.testing.assert_allclose(run.latent[0, :, 0], data["latent"][step], rtol=0, atol=LATENT)
         np.testing.assert_allclose(run.hidden[0, :, :, 0], data["h"][step], rtol=0, atol=1e-5)
         np.testing.assert_allclose(run.cell[0, :, :, 0], data["c"][step], rtol=0, atol=1e-5)
-        run._previous_action[0, :, :, 0] = data["action"][step]
+        run.actions[0, :, 0] = data["action"][step]
 
 
 @pytest.mark.parametrize("name", ["cartpole_n5", "cartpole_n10", "cartpole_n15", "random0", "random2"])

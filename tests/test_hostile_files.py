@@ -58,7 +58,8 @@ def originals(tmp_path_factory):
     params = ps.load_policy(folder / "run" / "best.npz")[1]
     np.savez_compressed(folder / "bare.npz", params=params)
     seen, actions = np.zeros((3, 2, 1, 2), np.float32), np.zeros((3, 1, 2), np.float32)
-    batch = Batch(seen, actions, actions, np.ones((3, 2), bool), np.zeros((3, 2, 2), np.int16))
+    sources, states = np.zeros((3, 2, 2), np.int16), np.zeros((0, 0, 0, 0, 2), np.float32)
+    batch = Batch(seen, actions, actions, np.ones((3, 2), bool), sources, states)
     EpisodeStore(folder, ABOUT, 2**20, 2).write(1, batch)
     return [
         (ps.load_policy, folder / "run" / "best.npz"),

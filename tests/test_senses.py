@@ -168,7 +168,7 @@ def test_tasks_are_found_by_what_people_call_them():
     assert task_from_text("gym:Pendulum-v1", pendulum) == ps.GymTask("Pendulum-v1", "gym")
     assert task_from_text("harder", pendulum) == ps.CartPoleSwingUp()
     assert (pendulum.label, ps.CartPoleSwingUp("v0").label) == ("Pendulum-v1", "v0")
-    with pytest.raises(ps.InputError, match=r"a task must be one of harder, v0, v1, ant, or gym:ID .* got 'v2'"):
+    with pytest.raises(ps.InputError, match=r"a task must be one of harder, v0, v1, ant, .*or gym:ID .* got 'v2'"):
         task_from_text("v2")
     with pytest.raises(ps.InputError, match="library must be one of gym, gymnasium, got 'jim'"):
         task_from_text("jim:Pendulum-v1")

@@ -46,6 +46,11 @@ def calls(folder):
     quick = {"task": TASK, "run_dir": folder / "run", "minutes": 1e-4, "n_eval_episodes": 1}
     table = {
         "Agent": (ps.Agent, policy),
+        "AttentionAgentPolicy": (ps.AttentionAgentPolicy, {}),
+        "CarRacingTask": (ps.CarRacingTask, {"max_steps": 3}),
+        "PatchPolicy": (ps.PatchPolicy, {}),
+        "Patches": (ps.Patches, {"size": 6, "stride": 6}),
+        "PongTask": (ps.PongTask, {"max_steps": 3}),
         "AntTask": (ps.AntTask, {"max_steps": 3, "perturbation": ps.Perturbation(), "training": False}),
         "CartPoleSwingUp": (ps.CartPoleSwingUp, {}),
         "DaskExecutor": (ps.DaskExecutor, {"scheduler": "text"}),

@@ -7,12 +7,11 @@ other file, report.json with every number, and the figures as PNG and SVG.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from ..report import Subject, write_report
 from .arguments import add_options, given
-from .options import add_task, choose_task, free_name, load_model
+from .options import add_task, choose_task, free_name, load_model, make_task
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     for path in options.models:
         model = load_model(path, choose_task(options.task), asked=options.task)
         name = free_name(path, subjects)
-        task = dataclasses.replace(choose_task(options.task, model.task), **given(options, "task"))
+        task = make_task(options, model.task)
         subjects[name] = Subject(name, model.policy, model.params, task)
     asked = given(options, "report")
     report = write_report(list(subjects.values()), options.output, progress=True, command=options.command, **asked)
