@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int
+from ..errors import MAX_SIZE, InputError, check_int
 from ..layers.patches import WHITE, Patches
 from ..parameters import unflatten
 from .base import Policy, PolicyRun, Weights
@@ -54,9 +54,14 @@ class AttentionAgentPolicy(Policy):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, check_int(field.name, getattr(self, field.name), 1))
+            object.__setattr__(self, field.name, check_int(field.name, getattr(self, field.name), 1, MAX_SIZE))
+        if self.patch_size > self.picture_size:
+            raise InputError(f"patch_size must be at most picture_size = {self.picture_size}, got {self.patch_size}")
         if self.n_votes > self.n_features:
-            raise InputError(f"n_votes must be at most the {self.n_features} patches, got {self.n_votes}")
+            raise InputError(
+                f"n_votes must be at most the {self.n_features} patches that patch_size and stride leave, got "
+                f"{self.n_votes}"
+            )
         super().__post_init__()
 
     @classmethod

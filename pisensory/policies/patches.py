@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import layers
-from ..errors import InputError, check_int, check_sizes
+from ..errors import MAX_LAYERS, MAX_SIZE, InputError, check_bool, check_choice, check_int, check_list, check_sizes
 from ..layers import convolution, norm, patches, softmax
 from ..parameters import dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights
@@ -94,17 +94,19 @@ class PatchPolicy(Policy):
             "n_votes",
             "lstm_size",
         ):
-            object.__setattr__(self, name, check_int(name, getattr(self, name), 1))
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, MAX_SIZE))
+        for name in ("norm_weights", "time_first", "discrete"):
+            object.__setattr__(self, name, check_bool(name, getattr(self, name)))
         object.__setattr__(self, "grid", check_sizes("grid", self.grid))
         object.__setattr__(self, "head_sizes", check_sizes("head_sizes", self.head_sizes))
-        windows = tuple(check_sizes("each of convolutions", window) for window in self.convolutions)
-        object.__setattr__(self, "convolutions", windows)
+        windows = check_list("convolutions", self.convolutions, "((64, 4, 2),)", MAX_LAYERS)
+        windows = [check_sizes("each of convolutions", window) for window in windows]
+        object.__setattr__(self, "convolutions", tuple(windows))
         if len(self.grid) != 2:
             raise InputError(f"grid must be rows and columns, got {self.grid!r}")
         if self.n_frames < 2:
             raise InputError("n_frames must be at least 2, since keys are made of what changes")
-        if self.head not in HEADS:
-            raise InputError(f"head must be one of {', '.join(HEADS)}, got {self.head!r}")
+        check_choice("head", self.head, HEADS)
         if self.head == "vote" and (self.convolutions or self.head_sizes or self.discrete):
             raise InputError("convolutions, head_sizes and discrete are for head='dense'")
         if self.head == "vote" and self.n_votes > math.prod(self.grid):

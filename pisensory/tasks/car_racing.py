@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, MissingExtraError, check_int, import_extra
+from ..errors import InputError, MissingExtraError, check_bool, check_choice, check_int, check_text, import_extra, show
 from ..layers.patches import Patches
 from . import car_picture
-from .base import Perturbation
+from .base import Perturbation, Task
 from .frames import FramesRun, FramesTask, View, to_gray
 from .libraries import load_library, quiet
 
@@ -76,8 +77,10 @@ class CarRacingTask(FramesTask):
         for name, known in (
             ("view", VIEWS), ("camera", CAMERAS), ("colors", car_picture.SHADES), ("picture", PICTURES)
         ):  # fmt: skip
-            if getattr(self, name) not in list(known):
-                raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), known)
+        object.__setattr__(self, "training", check_bool("training", self.training))
+        if self.background is not None:
+            check_text("background", self.background, "noise:1", 4096)
         own = (self.camera, self.colors, self.background) == ("velocity", "2018", None)
         if self.picture == "gymnasium" and not own:
             raise InputError("camera, colors and background are for picture='own': leave them out")
@@ -85,6 +88,17 @@ class CarRacingTask(FramesTask):
         _load_engine()
         if self.background is not None:
             load_background(self.background)
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Task:
+        """Return the task of these settings, which a file names; raise InputError for a picture's path among them."""
+        background = settings.get("background")
+        if background is not None and not str(background).startswith("noise:"):
+            raise InputError(
+                f"the background is a picture, {show(background)}, and a file must not have others read: give the task "
+                "yourself, with --background"
+            )
+        return super().from_settings(settings)
 
     @classmethod
     def parse(cls, text: str) -> CarRacingTask | None:
@@ -144,16 +158,18 @@ def load_background(background: str) -> np.ndarray:
     """
     kind, _, seed = background.partition(":")
     if kind == "noise" and seed:
-        if not seed.isdigit():
-            raise InputError(f"background must be noise:SEED with a whole number, got {background!r}")
+        if not (seed.isascii() and seed.isdigit() and len(seed) < 20):
+            raise InputError(f"background must be noise:SEED with a whole number, got {show(background)}")
         return car_picture.noise_picture(int(seed))
     image = import_extra("PIL.Image", "carracing")
     try:
+        if not Path(background).is_file():
+            raise OSError("there is no such file")
         with image.open(background) as opened:
             small = opened.convert("RGB").resize((car_picture.SIZE, car_picture.SIZE), image.Resampling.BOX)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"background must be noise:SEED or the path of a picture, got {background!r} ({error})"
+            f"background must be noise:SEED or the path of a picture, got {show(background)} ({error})"
         ) from None
     return np.asarray(small)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int, import_extra
+from ..errors import check_bool, check_int, import_extra
 from ..layers.patches import Patches
 from .base import Perturbation
 from .frames import FramesRun, FramesTask, View, to_gray
@@ -53,9 +53,7 @@ class PongTask(FramesTask):
     seen: ClassVar[View] = _VIEW  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sticky, (bool, np.bool_)):
-            raise InputError(f"sticky must be True or False, got {self.sticky!r}")
-        object.__setattr__(self, "sticky", bool(self.sticky))
+        object.__setattr__(self, "sticky", check_bool("sticky", self.sticky))
         super().__post_init__()
         import_extra("ale_py", "atari")
 
