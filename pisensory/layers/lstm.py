@@ -13,7 +13,7 @@ import numpy as np
 
 from .blocks import Block
 
-_ONE, _HALF = np.float32(1.0), np.float32(0.5)
+_ONE, _TWO, _HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 
 
 def fold_lstm(w_input: np.ndarray, w_hidden: np.ndarray, b_input: np.ndarray, b_hidden: np.ndarray) -> np.ndarray:
@@ -106,42 +106,51 @@ def lstm_step(
 
 
 def lstm_step_back(
+    weights: np.ndarray,
+    inputs: Block,
     gates: Gates,
     cell: np.ndarray,
     doubled_hidden: np.ndarray,
     d_doubled: np.ndarray,
     d_cell: np.ndarray,
+    d_weights: np.ndarray,
     d_gates: Gates,
-    slopes: Gates,
-) -> None:
-    """Go back through one step of the LSTM, as far as the scores of its gates.
+) -> np.ndarray:
+    """Go back through one step of the LSTM.
 
     Args:
+        weights, inputs: as in `lstm_step`, of wide blocks.
         gates: as `lstm_step` left them, tanh(c) in planes of its own.
         cell: planes of c before the step.
         doubled_hidden: planes of 2 h after the step.
         d_doubled: planes of the gradient by 2 h after the step.
         d_cell: planes of the gradient by c after the step; receives the one by c before it.
-        d_gates: receives the gradient by the scores, weights times inputs.
-        slopes: scratch.
+        d_weights: the gradient by `weights`, added to.
+        d_gates: scratch like `gates`.
+
+    Returns:
+        The planes of the gradient by 2 h before the step.
     """
-    _, sigmoids, entry, forget, output, update, squashed = gates
-    through = slopes.squashed
+    slope = d_gates.squashed
     # 2 h = (2 o) tanh(c), of slope (2 o)(1 - tanh(c)^2) = 2 o - 2 h tanh(c) by c
-    np.multiply(doubled_hidden, squashed, out=through)
-    np.subtract(output, through, out=through)
-    np.multiply(through, d_doubled, out=through)
-    np.add(d_cell, through, out=d_cell)
-    np.multiply(d_doubled, squashed, out=d_gates.output)
+    np.multiply(doubled_hidden, gates.squashed, out=slope)
+    np.subtract(gates.output, slope, out=slope)
+    np.multiply(slope, d_doubled, out=slope)
+    np.add(d_cell, slope, out=d_cell)
     # c = ((2 f) c_before + (2 i) g) / 2
     np.multiply(d_cell, _HALF, out=d_cell)
-    np.multiply(d_cell, update, out=d_gates.entry)
+    np.multiply(d_doubled, gates.squashed, out=d_gates.output)
+    np.multiply(d_cell, gates.update, out=d_gates.entry)
     np.multiply(d_cell, cell, out=d_gates.forget)
-    np.multiply(d_cell, entry, out=d_gates.update)
-    np.multiply(d_cell, forget, out=d_cell)
+    np.multiply(d_cell, gates.entry, out=d_gates.update)
+    np.multiply(d_cell, gates.forget, out=d_cell)
     # A doubled sigmoid is 1 + t with t = tanh(score), of slope 1 - t^2 = (1 + t)(2 - (1 + t)).
-    np.subtract(_ONE + _ONE, sigmoids, out=slopes.sigmoids)
-    np.multiply(slopes.sigmoids, sigmoids, out=slopes.sigmoids)
-    np.multiply(update, update, out=slopes.update)
-    np.subtract(_ONE, slopes.update, out=slopes.update)
-    np.multiply(d_gates.block.planes, slopes.block.planes, out=d_gates.block.planes)
+    for gate, d_gate in ((gates.entry, d_gates.entry), (gates.forget, d_gates.forget), (gates.output, d_gates.output)):
+        np.subtract(_TWO, gate, out=slope)
+        np.multiply(slope, gate, out=slope)
+        np.multiply(d_gate, slope, out=d_gate)
+    np.multiply(gates.update, gates.update, out=slope)
+    np.subtract(_ONE, slope, out=slope)
+    np.multiply(d_gates.update, slope, out=d_gates.update)
+    d_weights += d_gates.block.matrices @ inputs.matrices.swapaxes(2, 3)
+    return (weights[..., -len(cell) :].swapaxes(2, 3) @ d_gates.block.matrices)[0, 0]
