@@ -18,7 +18,7 @@ from .models import load_model
 from .policies import Agent, InvariantPolicy, MLPPolicy, Policy
 from .rollout import Rollout
 from .runs import TrainingInterrupted
-from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Task, perturb_env
+from .tasks import AntTask, CartPoleSwingUp, GymTask, Perturbation, Senses, Task, perturb_env, scale_action
 from .tasks.gym_env import register_envs
 from .train import TrainResult, train
 
@@ -44,6 +44,7 @@ __all__ = [
     "Policy",
     "ProcessExecutor",
     "Rollout",
+    "Senses",
     "SerialExecutor",
     "Task",
     "TaskError",
@@ -58,6 +59,7 @@ __all__ = [
     "register_envs",
     "rollout",
     "save_policy",
+    "scale_action",
     "score_table",
     "train",
     "train_with_teacher",

@@ -214,10 +214,13 @@ class ForeignExecutor:
     """
 
     def __init__(self, executor: Executor, n_workers: int) -> None:
-        self._executor = executor
-        # mpi4py's and Python's own tell; multiprocessing's pools, Ray's and Dask's `get_executor()` do not.
-        told = (getattr(executor, name, None) for name in ("n_workers", "num_workers", "_max_workers"))
-        self.n_workers = next((number for number in told if isinstance(number, int) and number > 0), n_workers)
+        self._executor, self._n_workers = executor, n_workers
+
+    @property
+    def n_workers(self) -> int:
+        """How many workers there are: mpi4py's and Python's own tell, multiprocessing's, Ray's and Dask's do not."""
+        told = (getattr(self._executor, name, None) for name in ("n_workers", "num_workers", "_max_workers"))
+        return next((number for number in told if isinstance(number, int) and number > 0), self._n_workers)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
         """Return function(item) for every item, in order."""
@@ -311,6 +314,7 @@ def rollout(
         InputError: for a policy that does not fit the task, a population of the wrong shape or with values
             that are not finite, or impossible numbers.
     """
+    n_episodes = check_int("n_episodes", n_episodes, 1)
     chunks = make_chunks(policy, population, task, n_episodes, seed)
     n_jobs = count_jobs(n_jobs)
     if executor is None or isinstance(executor, str):
@@ -360,7 +364,7 @@ def _one_thread_each():  # type: ignore[no-untyped-def]
 def _no_interrupt():  # type: ignore[no-untyped-def]
     """Start processes that do not hear Ctrl-C, and start them whole: signals to this one wait until they are."""
     received: list[int] = []
-    handlers = {}
+    handlers: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # which alone gets signals
         for number in (signal.SIGINT, signal.SIGTERM):
             handlers[number] = signal.signal(number, lambda number, frame: received.append(number))
@@ -374,10 +378,10 @@ def _no_interrupt():  # type: ignore[no-untyped-def]
     finally:
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # None: not one of Python's
-        for number in received:
-            signal.raise_signal(number)
+        for caught, handler in handlers.items():
+            signal.signal(caught, handler or signal.SIG_DFL)  # None: not one of Python's
+        for waiting in received:
+            signal.raise_signal(waiting)
 
 
 def _start_worker() -> None:

@@ -1,14 +1,17 @@
 """The Ant: its rewards, its determinism, the published weights on it, and the command line."""
 
+import concurrent.futures
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory.tasks import environment, task_from_config
+from pisensory.tasks import ant, environment, libraries, task_from_config
 
 pytest.importorskip("pybullet", reason="pybullet is not installed: pip install 'pisensory[ant]'")
 pytest.importorskip("pybullet_envs_gymnasium", reason="install it with pip install 'pisensory[ant]'")
@@ -110,6 +113,39 @@ def test_command_line_clones_on_it(tmp_path):
     assert wrong.returncode == 2
     assert "the policy takes 5 inputs but the task gives 28" in wrong.stderr
     assert not (tmp_path / "other").exists()
+
+
+def test_threads_score_alike_and_leave_the_process_its_output(capfd):
+    task = ps.AntTask(max_steps=20)
+    expected = ps.rollout(POLICY, POPULATION, task, 4, seed=5).returns
+    environment.close_environments()
+    with concurrent.futures.ThreadPoolExecutor(3) as executor:
+        for _ in range(2):
+            result = ps.rollout(POLICY, POPULATION, task, 4, seed=5, executor=executor)
+            np.testing.assert_array_equal(result.returns, expected)
+    os.write(1, b"said on stdout")
+    os.write(2, b"said on stderr")
+    assert capfd.readouterr() == ("said on stdout", "said on stderr")
+
+
+def test_two_threads_that_keep_quiet_at_once_are_one_after_the_other(capfd):
+    entered, leave = threading.Event(), threading.Event()
+
+    def first():
+        with ant._no_output(), libraries.quiet():
+            entered.set()
+            leave.wait(0.2)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait()
+    with ant._no_output(), libraries.quiet():
+        leave.set()
+        thread.join(0.1)
+    thread.join()
+    os.write(1, b"said on stdout")
+    print("said on stderr", file=sys.stderr)
+    assert capfd.readouterr() == ("said on stdout", "said on stderr\n")
 
 
 @pytest.mark.parametrize("module", ["pybullet", "pybullet_envs_gymnasium"])

@@ -172,13 +172,33 @@ def test_impossible_tasks_are_refused_by_name(settings):
     [
         ({"population": np.zeros((0, 113))}, "population"), ({"population": np.zeros(113)}, "population"),
         ({"population": np.full((2, 113), np.inf)}, "NaN or infinite"), ({"n_episodes": 0}, "n_episodes"),
-        ({"seed": -1}, "seed"), ({"seed": 0.5}, "seed"), ({"n_jobs": 0}, "n_jobs"),
+        ({"seed": -1}, "seed"), ({"seed": 0.5}, "seed"), ({"seed": True}, "seed"), ({"seed": "1"}, "seed"),
+        ({"n_jobs": 0}, "n_jobs"),
     ],
 )  # fmt: skip
 def test_impossible_rollouts_are_refused_by_name(arguments, message):
     settings = {"population": np.zeros((2, 113)), "n_episodes": 2, **arguments}
     with pytest.raises(ps.InputError, match=message):
         ps.rollout(ps.MLPPolicy(), task=ps.CartPoleSwingUp(max_steps=5), **settings)
+
+
+def test_numbers_of_any_type_are_the_numbers_they_are():
+    policy, population = ps.MLPPolicy(), np.random.default_rng(0).standard_normal((3, 113))
+
+    def returns(n_episodes, seed, n_jobs, max_steps):
+        return ps.rollout(policy, population, ps.CartPoleSwingUp("v1", max_steps), n_episodes, seed, n_jobs).returns
+
+    expected = returns(4, (1, 2), 1, 9)
+    for number in (np.int64, np.uint8, np.float64, float):
+        seed = [number(1), number(2)]
+        np.testing.assert_array_equal(returns(number(4), seed, number(1), number(9)), expected)
+    np.testing.assert_array_equal(returns(4, np.array([1, 2]), 1, 9), expected)
+
+
+@pytest.mark.parametrize("episodes", [np.arange(3), np.zeros((0, 2), int), [[-1]], [[0.5]], "ab"])
+def test_impossible_episodes_are_refused_by_name(episodes):
+    with pytest.raises(ps.InputError, match="episodes must be"):
+        ps.CartPoleSwingUp().start(0, episodes)
 
 
 def test_policy_that_does_not_fit_is_refused():

@@ -1,9 +1,16 @@
 """Our cart-pole as an environment of gym and Gymnasium, wrappers, and any environment as a task."""
 
+import collections
+import concurrent.futures
+import dataclasses
 import json
+import pathlib
+import re
 import subprocess
 import sys
+import time
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -287,6 +294,67 @@ def test_environments_are_made_once_and_closed():
     assert Counter.closed == 16
 
 
+def test_a_task_makes_one_environment_and_the_rollout_has_it():
+    environment.close_environments()
+    Counter.made = 0
+    task = ps.GymTask(Counter)
+    assert Counter.made == 1
+    shuffled = dataclasses.replace(task.plain, perturbation=ps.Perturbation(shuffle=True))
+    ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((1, 13)), shuffled, 4)
+    assert Counter.made == 4
+
+
+class SlowToMake(Counter):
+    """Lets other threads run while it is made, stepped and closed."""
+
+    users: ClassVar = collections.Counter()
+
+    def __init__(self):
+        time.sleep(0.001)
+        super().__init__()
+
+    def reset(self, **options):
+        SlowToMake.users[id(self)] += 1
+        assert SlowToMake.users[id(self)] == 1
+        return super().reset(**options)
+
+    def step(self, action):
+        time.sleep(0.0001)
+        result = super().step(action)
+        if result[2]:
+            SlowToMake.users[id(self)] -= 1
+        return result
+
+
+def test_threads_score_alike_and_never_share_an_environment():
+    task = ps.GymTask(SlowToMake)
+    policy = ps.MLPPolicy(12, 1, ())
+    population = np.random.default_rng(0).standard_normal((8, policy.n_params))
+    expected = ps.rollout(policy, population, task, 4).returns
+    environment.close_environments()
+    SlowToMake.users.clear()
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        for _ in range(5):
+            np.testing.assert_array_equal(ps.rollout(policy, population, task, 4, executor=executor).returns, expected)
+
+
+def test_pool_gives_an_environment_to_one_thread_only():
+    """Two threads that ask for the last idle environment at once: one gets it, the other a new one."""
+    environment.close_environments()
+    task = ps.GymTask(Counter)  # leaves one idle
+
+    class Slow(list):
+        def __bool__(self):  # asked between looking for an idle environment and taking it
+            some = len(self) > 0
+            time.sleep(0.05)
+            return some
+
+    environment._idle.update({key: Slow(envs) for key, envs in environment._idle.items()})
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        first, second = executor.map(lambda task: environment.Lease(task, 1), [task, task])
+    assert first.envs[0] is not second.envs[0]
+
+
 def test_no_more_environments_are_made_than_are_stepped_at_once():
     environment.close_environments()
     Counter.made = 0
@@ -341,6 +409,50 @@ class Pixels(Counter):
 def test_environments_that_cannot_be_tasks_are_refused(arguments, message):
     with pytest.raises(ps.InputError, match=message):
         ps.GymTask(**arguments)
+
+
+def test_actions_are_scaled_for_a_loop_of_ones_own(library):
+    box = library.spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
+    action = ps.scale_action(box, [-1.0, 0.5])
+    assert action.dtype == np.float32
+    np.testing.assert_array_equal(action, [-2.0, 0.75])
+    assert ps.scale_action(library.spaces.Discrete(3, start=5), np.array([0.1, 0.9, -1.0])) == 6
+    for space, outputs, message in (
+        (box, [0.0], r"outputs must be of the shape \(2,\)"), (library.spaces.MultiDiscrete([2, 3]), [0.0], "acts by"),
+        (library.spaces.MultiBinary(2), [0.0, 1.0], "acts by"), (5, [0.0], "acts by"),
+        (library.spaces.Box(-np.inf, 1.0, (1,)), [0.0], "without bounds"),
+    ):  # fmt: skip
+        with pytest.raises(ps.InputError, match=message):
+            ps.scale_action(space, outputs)
+
+
+def test_spaces_of_ones_own_class_are_spaces():
+    class Angles(gymnasium.spaces.Box):
+        pass
+
+    class Turning(Counter):
+        observation_space = Angles(-1.0, 1.0, (3,))
+
+    class Levers(Counter):
+        observation_space = gymnasium.spaces.MultiBinary(4)
+
+    assert ps.GymTask(Turning).n_features == 3
+    with pytest.raises(ps.InputError, match="a Box of one axis, or Discrete"):
+        ps.GymTask(Levers)
+
+
+def test_the_loop_in_the_documentation_drives_what_was_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    task, policy = ps.GymTask("Pendulum-v1"), ps.InvariantPolicy(1, 4, 4, 3)
+    settings = {"population_size": 4, "n_episodes": 1, "n_eval_episodes": 1}
+    result = ps.train(policy, task, "runs/pendulum", generations=2, **settings)
+    text = (pathlib.Path(__file__).parents[1] / "docs" / "gym.md").read_text()
+    (lines,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "scale_action" in block)
+    # The task seeds an episode's environment from (seed, episode); here the same number is drawn again.
+    start = int(np.random.default_rng(np.random.SeedSequence((7,), spawn_key=(0, 0))).integers(2**31))
+    exec(lines.replace("seed=0", f"seed={start}"), {})
+    expected = ps.evaluate(policy, result.params, task, 1, seed=7).mean
+    assert float(capsys.readouterr().out) == pytest.approx(expected, rel=1e-3)
 
 
 def test_missing_gymnasium_names_the_extra(monkeypatch):

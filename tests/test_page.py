@@ -154,7 +154,8 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(files, capsys, argume
 def test_a_model_of_another_task_is_refused_whatever_its_size(files, monkeypatch, capsys):
     class Elsewhere(ps.Task):
         kind = "elsewhere"
-        n_features, start = 5, None
+        max_steps, perturbation = 1, ps.Perturbation()
+        senses, _start = ps.Senses(("input",) * 5), None
 
     policy, params = random_models()["mlp"]
     monkeypatch.setattr("pisensory.cli.page.load_model", lambda options: Model(policy, params, Elsewhere()))

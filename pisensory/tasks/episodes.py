@@ -19,7 +19,8 @@ START, SHUFFLE, NOISE = range(3)
 
 def check_seed(seed: Seed) -> tuple[int, ...]:
     """Return a seed, one whole number or several, as a tuple; raise InputError if it is anything else."""
-    parts = tuple(seed) if isinstance(seed, (tuple, list)) else (seed,)
+    several = isinstance(seed, (tuple, list)) or (isinstance(seed, np.ndarray) and seed.ndim == 1)
+    parts = tuple(seed) if several else (seed,)  # type: ignore[arg-type]
     try:
         return tuple(check_int("seed", part, 0) for part in parts)
     except InputError:
