@@ -30,18 +30,23 @@ class Senses:
         names: of the features.
         n_channels: numbers that each feature has.
         grid: the rows and columns in which features lie, where they are patches of a picture.
+        n_frames: the last steps that the channels tell of, as many of each, the newest last.
 
     Raises:
-        InputError: if there are no features or channels, or another number of features than the grid has places.
+        InputError: if there are no features or channels, channels that steps cannot share equally, or another number
+            of features than the grid has places.
     """
 
     names: tuple[str, ...]
     n_channels: int = 1
     grid: tuple[int, int] | None = None
+    n_frames: int = 1
 
     def __post_init__(self) -> None:
         check_int("the number of inputs", len(self.names), 1)
         check_int("n_channels", self.n_channels, 1)
+        if self.n_channels % check_int("n_frames", self.n_frames, 1):
+            raise InputError(f"n_frames must divide the {self.n_channels} channels, got {self.n_frames}")
         if self.grid is not None and self.grid[0] * self.grid[1] != len(self.names):
             raise InputError(f"grid must have a place for each of {len(self.names)} inputs, got {self.grid!r}")
 
@@ -161,7 +166,7 @@ class Task(ABC):
             raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {episodes!r}")
         parts, senses = check_seed(seed), self.senses
         run = self._start(parts, numbers)
-        return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers)
+        return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers, senses.n_frames)
 
     @abstractmethod
     def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> TaskRun:
