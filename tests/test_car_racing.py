@@ -77,6 +77,22 @@ def test_observing_twice_shows_the_same():
     np.testing.assert_array_equal(out, first)
 
 
+def test_after_a_reshuffle_older_frames_are_those_the_places_had():
+    task = ps.CarRacingTask(perturbation=ps.Perturbation(reshuffle_every=2))
+    (plain, straight), (run, out) = begin(ps.CarRacingTask()), begin(task)
+    orders = []
+    for step in range(6):
+        orders.append(run.sources[0, :, 0].copy())
+        frames, whole = (array[0, :, :, 0].reshape(256, 4, 36) for array in (out, straight))
+        for frame in range(4):
+            order = orders[max(0, step - 3 + frame)]
+            np.testing.assert_array_equal(frames[:, frame], whole[order, frame])
+        for each, seen in ((plain, straight), (run, out)):
+            drive(each, 1)
+            each.observe(seen)
+    assert len({order.tobytes() for order in orders}) == 3
+
+
 def test_episodes_do_not_depend_on_those_beside_them():
     """Not on how many cars there are, nor on what their environments did before."""
     task = ps.CarRacingTask()

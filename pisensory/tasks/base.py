@@ -42,20 +42,25 @@ class Senses:
         names: of the features.
         n_channels: numbers that each feature has.
         grid: the rows and columns in which features lie, where they are patches of a picture.
+        n_frames: the last steps that the channels tell of, as many of each, the newest last.
 
     Raises:
-        InputError: if there are no features or channels, or another number of features than the grid has places.
+        InputError: if there are no features or channels, channels that steps cannot share equally, or another number
+            of features than the grid has places.
     """
 
     names: tuple[str, ...]
     n_channels: int = 1
     grid: tuple[int, int] | None = None
+    n_frames: int = 1
 
     def __post_init__(self) -> None:
         names = check_list("names", self.names, "('x', 'y')", MAX_SIZE)
         check_int("the number of names", len(names), 1)
         object.__setattr__(self, "names", tuple(check_text("each of names", name, "x") for name in names))
         object.__setattr__(self, "n_channels", check_int("n_channels", self.n_channels, 1, MAX_SIZE))
+        if self.n_channels % check_int("n_frames", self.n_frames, 1):
+            raise InputError(f"n_frames must divide the {self.n_channels} channels, got {self.n_frames}")
         if self.grid is not None:
             grid = check_numbers("grid", self.grid)
             if len(grid) != 2 or grid[0] * grid[1] != len(names):
@@ -227,7 +232,7 @@ class Task(ABC):
             raise InputError(f"episodes must be whole numbers (candidate, episode) of at least 0, got {show(episodes)}")
         parts, senses = check_seed(seed), self.senses
         run = self._start(parts, numbers)
-        return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers)
+        return self.perturbation.apply(run, (len(senses.names), senses.n_channels), parts, numbers, senses.n_frames)
 
     @abstractmethod
     def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> TaskRun:

@@ -41,7 +41,7 @@ class View:
         """The patches, row by row."""
         rows, columns = self.patches.grid(self.size, self.size)
         names = tuple(f"patch {row}, {column}" for row in range(rows) for column in range(columns))
-        return Senses(names, self.n_frames * self.patches.size**2 * self.n_colors, (rows, columns))
+        return Senses(names, self.n_frames * self.patches.size**2 * self.n_colors, (rows, columns), self.n_frames)
 
     @functools.cached_property
     def places(self) -> np.ndarray:

@@ -157,7 +157,9 @@ class Perturbation:
         changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.noise_places
         return not (changed or self.pushes) and self.n_copies == 1 and not self.removed
 
-    def apply(self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray) -> PerturbedRun:
+    def apply(
+        self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray, n_frames: int = 1
+    ) -> PerturbedRun:
         """Return `run` with its observations perturbed.
 
         Args:
@@ -165,6 +167,7 @@ class Perturbation:
             shape: the features and channels it observes.
             seed: of the rollout.
             episodes: numbers (candidate, episode).
+            n_frames: steps that the channels tell of.
 
         Raises:
             InputError: if an input that is dropped or delayed is not among them.
@@ -172,7 +175,7 @@ class Perturbation:
         self.n_features(shape[0])
         numbers, positions = np.unique(episodes, return_inverse=True)
         draws = [EpisodeDraws(self, shape, seed, int(number)) for number in numbers] if not self.is_plain else []
-        return PerturbedRun(self, run, shape, draws, positions.reshape(episodes.shape))
+        return PerturbedRun(self, run, shape, draws, positions.reshape(episodes.shape), n_frames)
 
 
 class EpisodeDraws:
@@ -262,12 +265,16 @@ def shape_noise(kind: str, white: np.ndarray, before: np.ndarray | None) -> np.n
 class PerturbedRun(TaskRun):
     """A task's episodes as a policy meets them: their observations pass through a perturbation, if only a plain one.
 
+    Where channels tell of several steps, each shows what its place heard in its step: after a reshuffle the older ones
+    are still those of another source, as if the place had kept them.
+
     Args:
         perturbation: what is done.
         plain: the task's own episodes.
         shape: the features and channels they show.
         draws: of each distinct episode.
         positions: which of `draws` each episode (candidate, episode) gets.
+        n_frames: steps that the channels tell of, as many of each, the newest last.
 
     Attributes:
         plain: the task's own episodes.
@@ -280,6 +287,7 @@ class PerturbedRun(TaskRun):
         shape: tuple[int, int],
         draws: list[EpisodeDraws],
         positions: np.ndarray,
+        n_frames: int = 1,
     ) -> None:
         self.perturbation, self.plain = perturbation, plain
         self._n_sources, self._n_channels = shape
@@ -291,6 +299,9 @@ class PerturbedRun(TaskRun):
         self._absent = np.array([places >= one.n_noise for one in draws]).reshape(len(draws), len(places))
         self._push = np.array([one.push for one in draws], dtype=np.float32)
         self._push_at = np.array([one.push_at for one in draws], dtype=np.int64)
+        # Where what each place heard stands among what there is (feature, candidate, episode), at each of the steps.
+        self._indices: list[np.ndarray] = []
+        self._n_frames = n_frames
         self._step = 0
         self._heard = -1  # the last step whose observations were perturbed
         self._past: np.ndarray | None = None  # of the late input (step, channel, candidate, episode), a ring
@@ -299,13 +310,11 @@ class PerturbedRun(TaskRun):
         self._make_room()
 
     def _make_room(self) -> None:
-        """Make the buffers: what each source reads, and where what each place shows stands among it."""
+        """Make the buffer of what each source reads."""
         if not self._is_plain:
             n_sources = self._n_sources + self.perturbation.noise_places
-            n_features = self.perturbation.n_features(self._n_sources)
             # In memory channel and feature come first, as they do in the networks.
             self._values = np.empty((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
-            self._indices = np.empty((n_features, *self._positions.shape), dtype=np.intp)
 
     def observe(self, out: np.ndarray) -> None:
         """Write the perturbed observations into `out` (candidate, feature, channel, episode)."""
@@ -314,7 +323,8 @@ class PerturbedRun(TaskRun):
             return
         self._hear()
         for channel, values in enumerate(self._values):
-            np.take(values, self._indices, out=out[:, :, channel].transpose(1, 0, 2), mode="clip")
+            indices = self._indices[channel * self._n_frames // self._n_channels]
+            np.take(values, indices, out=out[:, :, channel].transpose(1, 0, 2), mode="clip")
 
     def _hear(self) -> None:
         """Perturb the observations of this step, once, whoever observes and how often."""
@@ -332,7 +342,10 @@ class PerturbedRun(TaskRun):
         due = np.flatnonzero(self._step % self._every == 0)
         if len(due):
             self._orders[due] = [self._draws[number].order(self._step) for number in due]
-            self._show(np.moveaxis(self._orders[self._positions], -1, 0))
+            newest = self._show(np.moveaxis(self._orders[self._positions], -1, 0))
+        else:
+            newest = self._indices[-1]
+        self._indices = [*self._indices[1:], newest] if self._indices else self._n_frames * [newest]
         self._heard = self._step
 
     def _spoil(self, values: np.ndarray) -> None:
@@ -346,10 +359,9 @@ class PerturbedRun(TaskRun):
         if self.perturbation.dropped:
             values[:, self.perturbation.dropped] = 0
 
-    def _show(self, sources: np.ndarray) -> None:
-        """Have each place show a source (feature, candidate, episode)."""
-        plane = np.arange(self._positions.size).reshape(self._positions.shape)
-        self._indices[...] = sources * self._positions.size + plane
+    def _show(self, sources: np.ndarray) -> np.ndarray:
+        """Return the indices with which each place shows a source (feature, candidate, episode)."""
+        return sources * self._positions.size + np.arange(self._positions.size).reshape(self._positions.shape)
 
     @property
     def sources(self) -> np.ndarray:
@@ -358,7 +370,7 @@ class PerturbedRun(TaskRun):
             candidates, episodes = self._positions.shape
             return np.broadcast_to(np.arange(self._n_sources)[:, None], (candidates, self._n_sources, episodes))
         self._hear()
-        return (self._indices // self._positions.size).transpose(1, 0, 2)
+        return (self._indices[-1] // self._positions.size).transpose(1, 0, 2)
 
     def _next_noise(self) -> np.ndarray:
         """Return this step's noise (candidate, episode, noise input, channel), drawing ahead a block at a time."""
@@ -393,7 +405,7 @@ class PerturbedRun(TaskRun):
             kept._past = None if self._past is None else self._past[:, :, rows]
             kept._make_room()
             kept._values[...] = self._values[:, :, rows]
-            kept._show((self._indices // self._positions.size)[:, rows])
+            kept._indices = [kept._show((indices // self._positions.size)[:, rows]) for indices in self._indices]
         return kept
 
     def picture(
