@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import check_bool, check_int
+from ..errors import MAX_COUNT, check_bool, check_int
 from ..executors import ExecutorLike, open_executor, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
@@ -107,7 +107,7 @@ def train_with_teacher(
     Raises:
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
     """
-    generations = check_int("generations", generations, 1)
+    generations = check_int("generations", generations, 1, MAX_COUNT)
     deadline, progress, tensorboard = (
         Deadline(minutes),
         check_progress(progress),

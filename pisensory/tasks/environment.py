@@ -261,7 +261,8 @@ def count_inputs(name: str, space: Any) -> int:
     if is_space(space, "Box") and len(space.shape) == 1:
         return int(space.shape[0])
     raise InputError(
-        f"{name} observes {show(space)}; what a policy can see is a Box of one axis, or Discrete: flatten it with a wrapper"
+        f"{name} observes {show(space)}; what a policy can see is a Box of one axis, or Discrete: flatten it with a "
+        "wrapper"
     )
 
 
@@ -273,7 +274,8 @@ def count_outputs(name: str, space: Any) -> int:
         raise InputError(f"{name} acts by {show(space)}; what a policy can do is a Box of one axis, or Discrete")
     if not all(math.isfinite(bound) for bound in (*space.low, *space.high)):
         raise InputError(
-            f"{name} takes actions without bounds, {show(space)}; (-1, 1) cannot be scaled to them: add a wrapper with bounds"
+            f"{name} takes actions without bounds, {show(space)}; (-1, 1) cannot be scaled to them: add a wrapper "
+            "with bounds"
         )
     return int(space.shape[0])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MAX_NUMBERS, InputError, check_bool, check_int, import_extra
+from ..errors import MAX_COUNT, MAX_NUMBERS, InputError, check_bool, check_int, import_extra
 from ..executors import Executor, ExecutorLike, rollout
 from ..files import MAX_BYTES, PathLike
 from ..parameters import check_params
@@ -143,7 +143,7 @@ def evolve(
     lock: RunLock | None = None,
 ) -> TrainResult:
     """Train as `train` does, with the settings in a dictionary; `lock` is one of the folder that is held already."""
-    generations = check_int("generations", generations, 1)
+    generations = check_int("generations", generations, 1, MAX_COUNT)
     deadline, progress, tensorboard = (
         Deadline(minutes),
         check_progress(progress),
@@ -161,8 +161,8 @@ def evolve(
         check_covariances(policy, merged.diagonal)
         if merged.population_size * policy.n_params > MAX_NUMBERS:
             raise InputError(
-                f"population_size must be at most {MAX_NUMBERS // policy.n_params:,} for {policy.n_params:,} parameters, "
-                f"got {merged.population_size:,}"
+                f"population_size must be at most {MAX_NUMBERS // policy.n_params:,} for a policy of "
+                f"{policy.n_params:,} parameters, got {merged.population_size:,}"
             )
         return merged
 
@@ -178,7 +178,7 @@ def evolve(
 
 def check_covariances(policy: Policy, diagonal: bool = False) -> None:
     """Raise InputError if a policy has more parameters than there is room for the covariances of."""
-    if not diagonal and 16 * policy.n_params**2 > MAX_BYTES:
+    if not diagonal and 16 * (policy.n_params + 8) ** 2 > MAX_BYTES:  # two matrices, and some vectors
         raise InputError(
             f"the covariances of {policy.n_params} parameters are too many to keep: learn variances alone, with "
             "diagonal=True (--diagonal)"
