@@ -75,7 +75,7 @@ def train_with_teacher(
     resume: bool = False,
     n_jobs: int = 1,
     executor: ExecutorLike = None,
-    progress: bool = False,
+    progress: bool | str = False,
     tensorboard: bool = False,
 ) -> TrainResult:
     """Evolve an MLP as a teacher, clone it, and evolve the clone.

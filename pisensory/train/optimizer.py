@@ -205,8 +205,8 @@ def _as_our_errors() -> Iterator[None]:
         yield
     except Exception as error:
         raise DivergedError(
-            f"CMA-ES cannot go on from its state ({type(error).__name__}: {shorten(str(error))}): resume an earlier run, "
-            "or bound its step size with sigma_max (--sigma-max)"
+            f"CMA-ES cannot go on from its state ({type(error).__name__}: {shorten(str(error))}): resume an earlier "
+            "run, or bound its step size with sigma_max (--sigma-max)"
         ) from error
 
 
