@@ -61,7 +61,8 @@ def record(
             noted.setdefault(name, []).append(_by_episode(values, n_episodes))
     # A reward is told with the step after the one that earned it; the last is a step that nobody takes.
     stacked = {name: np.stack(values[1:] if name == "rewards" else values[:-1]) for name, values in noted.items()}
-    return Recording(*(stacked.pop(field.name) for field in dataclasses.fields(Recording)[:-1]), inside=stacked)
+    own = {name: stacked.pop(name) for name in ("observations", "sources", "actions", "rewards", "alive")}
+    return Recording(**own, inside=stacked)
 
 
 def _by_episode(values: np.ndarray, n_episodes: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 # Arguments whose options have other names than theirs: the first is the one that messages use.
 _FLAGS = {
@@ -27,15 +27,6 @@ _FLAGS = {
 _TEXTS = {"executorlike": "serial, processes or dask:ADDRESS (by --jobs)", "seed": "of everything random"}
 
 
-class Argument(NamedTuple):
-    """What a function or a dataclass takes."""
-
-    name: str
-    parse: Callable[[str], Any] | None  # what makes it of text; None for what is true or false
-    default: Any
-    text: str
-
-
 def add_options(
     parser: Any, scope: str, sources: Mapping[str, Any], leave_out: Collection[str] = (), **defaults: Any
 ) -> None:
@@ -49,15 +40,17 @@ def add_options(
         **defaults: of the command line, where they are not the library's.
     """
     options: dict[tuple[str, Any], list[str]] = {}
+    true = set()  # what is true unless asked otherwise
     for label, source in sources.items():
-        for name, parse, default, text in arguments_of(source):
+        for name, parse, default, text in _arguments_of(source):
             if name not in leave_out:
                 shown = _show_default(defaults.get(name, default))
                 options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
+                true |= {name} if default is True else set()
     for (name, parse), texts in options.items():
         settings: dict[str, Any] = {"dest": f"{scope}.{name}", "help": "; ".join(texts).replace("%", "%%")}
         if parse is None:
-            settings.update(action="store_true", default=None)
+            settings.update(action=argparse.BooleanOptionalAction if name in true else "store_true", default=None)
         else:
             settings.update(type=parse, metavar=_METAVARS.get(parse, "X"))
         try:
@@ -87,10 +80,9 @@ def name_options(message: str, options: argparse.Namespace) -> str:
     return message
 
 
-def arguments_of(source: Any) -> list[Argument]:
-    """Return the arguments of a function or dataclass that text can give."""
+def _arguments_of(source: Any) -> Iterator[tuple[str, Callable[[str], Any] | None, Any, str]]:
+    """Yield the arguments of a function or dataclass that text can give: name, what parses it, default, and text."""
     texts = _read_texts(source.__doc__ or "")
-    found = []
     for name, parameter in inspect.signature(source).parameters.items():
         annotation = _plain(parameter.annotation)
         if annotation in _TYPES:
@@ -98,8 +90,7 @@ def arguments_of(source: Any) -> list[Argument]:
             brackets = re.fullmatch(r"(.*) \((.*)\)", text)
             if default is None and brackets:  # how a default is told that depends on the run
                 text, default = brackets[1], brackets[2]
-            found.append(Argument(name, _TYPES[annotation], default, text))
-    return found
+            yield name, _TYPES[annotation], default, text
 
 
 def _read_texts(docstring: str) -> dict[str, str]:

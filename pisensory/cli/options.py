@@ -16,7 +16,7 @@ from ..models import model_names, model_path
 from ..policies import POLICIES, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
-from ..tasks import CartPoleSwingUp, Perturbation, Task, task_from_config, task_from_text
+from ..tasks import TASKS, CartPoleSwingUp, GymTask, Perturbation, Task, task_from_config, task_from_text
 from .arguments import add_options, flags, given
 
 # Names on the command line of policies that files know as another kind in certain sizes.
@@ -49,11 +49,9 @@ def policy_names() -> list[str]:
 def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True) -> None:
     """Add the options that choose the task and, with `inputs`, perturb what it shows."""
     group = parser.add_argument_group("task and inputs" if inputs else "task")
-    group.add_argument(
-        "--task",
-        metavar="TASK",
-        help=f"harder, v0 or v1; ant; gym:ID or gymnasium:ID of an environment (default: {default})",
-    )
+    others = "; ".join(kind for kind in TASKS if kind not in (CartPoleSwingUp.kind, GymTask.kind))
+    named = f"harder, v0 or v1; {others}; gym:ID or gymnasium:ID of an environment (default: {default})"
+    group.add_argument("--task", metavar="TASK", help=named)
     group.add_argument(
         *flags("max_steps"), dest="task.max_steps", type=int, metavar="N",
         help="longest episode (default: that of the task)",

@@ -96,39 +96,6 @@ def attention_step(weights: np.ndarray, keys: Block, attention: Block) -> None:
     np.tanh(attention.planes, out=attention.planes)
 
 
-def attention_step_back(
-    weights: np.ndarray,
-    keys: Block,
-    values: np.ndarray,
-    attention: Block,
-    d_sums: np.ndarray,
-    d_weights: np.ndarray,
-    d_scores: Block,
-) -> np.ndarray:
-    """Go back through the sum of attention times value, and through `attention_step`.
-
-    Args:
-        weights, keys, attention: as in `attention_step`, of wide blocks.
-        values: what the attention weighed (feature, episode).
-        d_sums: the gradient by the sums (embedding, episode).
-        d_weights: the gradient by `weights`, added to.
-        d_scores: scratch like `attention`.
-
-    Returns:
-        The planes of the gradient by 2 h.
-    """
-    planes = d_scores.planes
-    np.multiply(attention.planes, attention.planes, out=planes)
-    np.subtract(1, planes, out=planes)
-    shaped = planes.reshape(len(planes), *values.shape)
-    np.multiply(shaped, d_sums[:, None], out=shaped)
-    # Now the gradient by the scores, but for a factor of each column: keys are fewer than embeddings to multiply.
-    column = values.reshape(-1)
-    d_weights += d_scores.matrices @ (keys.matrices * column).swapaxes(2, 3)
-    d_hidden = (weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0]
-    return np.multiply(d_hidden, column, out=d_hidden)
-
-
 # Of a float of each size: an integer of that size, the mask of the exponent, and the smallest normal exponent.
 _FLOATS = {4: (np.int32, np.int32(0x7F800000), -126), 8: (np.int64, np.int64(0x7FF0000000000000), -1022)}
 
@@ -196,3 +163,31 @@ def exact_weighted_sum(
     np.multiply(attention.planes, counted.reshape(-1), out=counts, casting="unsafe", dtype=part.dtype)
     total = np.add.reduce(counts.reshape(len(counts), len(counted), -1), axis=1, dtype=counts.dtype)
     np.multiply(total, part, out=out, casting="unsafe", dtype=part.dtype)
+
+
+def attention_step_back(
+    weights: np.ndarray, keys: Block, attention: Block, counted: np.ndarray, d_sums: np.ndarray, d_weights: np.ndarray,
+    d_scores: Block,
+) -> np.ndarray:  # fmt: skip
+    """Go back through `exact_weighted_sum` and `attention_step`.
+
+    Args:
+        weights, keys, attention: as in `attention_step`, of wide blocks.
+        counted: of `count_values` (feature, episode).
+        d_sums: the gradient by the sums, times the part (embedding, episode).
+        d_weights: the gradient by `weights`, added to.
+        d_scores: scratch like `attention`.
+
+    Returns:
+        The planes of the gradient by 2 h.
+    """
+    planes = d_scores.planes
+    np.multiply(attention.planes, attention.planes, out=planes)
+    np.subtract(1, planes, out=planes)
+    shaped = planes.reshape(len(planes), *counted.shape)
+    np.multiply(shaped, d_sums[:, None], out=shaped)
+    # Now the gradient by the scores, but for a factor of each column: keys are fewer than embeddings to multiply.
+    column = counted.reshape(-1)
+    d_weights += d_scores.matrices @ (keys.matrices * column).swapaxes(2, 3)
+    d_hidden = (weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0]
+    return np.multiply(d_hidden, column, out=d_hidden)

@@ -122,6 +122,7 @@ class Policy(ABC):
         layout: name -> (slice of the vector, shape).
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # as every one is a dataclass
     kind: ClassVar[str]
     n_features: ClassVar[int | None] = None
     n_channels: ClassVar[int] = 1
@@ -162,7 +163,7 @@ class Policy(ABC):
     @property
     def config(self) -> dict[str, Any]:
         """The policy's own sizes by name, with its kind: what files keep of it."""
-        return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        return {"kind": self.kind, **dataclasses.asdict(self)}
 
     def prepare(self, population: object) -> Weights:
         """Fold a population (candidate, parameter) into weights for `start`.

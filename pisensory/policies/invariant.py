@@ -217,13 +217,14 @@ class InvariantSequence(Unrolled):
 
         self._inputs = [layers.wide_block(block) for block in inputs]
         self._keys = [block.part(1 + n_actions) for block in self._inputs[1:]]
-        self._values = inputs[:-1, 0].reshape(n_steps, n_features, n_episodes)
         gates, squashed = planes(n_steps, 4 * size), planes(n_steps, size)
         self._gates = [layers.as_gates(layers.wide_block(block), tanh) for block, tanh in zip(gates, squashed)]
         self._attention = [layers.wide_block(block) for block in planes(n_steps, policy.n_embeddings)]
         self._dense = layers.make_dense(head, n_steps * n_episodes)
         self._latent = self._dense.inputs[0].planes[:-1].reshape(policy.n_embeddings, n_steps, n_episodes)
-        self._forward()
+        exact = layers.make_exact_sum(self._attention[0], n_features)
+        self._counted, self._parts = layers.count_values(by_feature[:-1, :, 0], policy.gain, exact)
+        self._forward(exact)
         layers.dense_layers(self._dense)
         self.actions = per_step(self._dense.outputs[-1].planes, n_steps)
 
@@ -241,16 +242,14 @@ class InvariantSequence(Unrolled):
         """The LSTMs' h and c after the last step, each (feature, hidden, episode)."""
         return 0.5 * self._by_feature(self._doubled_hidden[-1:])[0], self._by_feature(self._cell[-1:])[0].copy()
 
-    def _forward(self) -> None:
-        exact = layers.make_exact_sum(self._attention[0], self._n_features)
-        counted, parts = layers.count_values(self._values, self.policy.gain, exact)
+    def _forward(self, exact: layers.ExactSum) -> None:
         for step, attention in enumerate(self._attention):
             layers.lstm_step(
                 self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
                 self._doubled_hidden[step + 1],
             )  # fmt: skip
             layers.attention_step(self._attend, self._keys[step], attention)
-            layers.exact_weighted_sum(attention, counted[step], parts[step], exact, self._latent[:, step])
+            layers.exact_weighted_sum(attention, self._counted[step], self._parts[step], exact, self._latent[:, step])
         np.tanh(self._latent, out=self._latent)
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -260,7 +259,7 @@ class InvariantSequence(Unrolled):
         d_sums = np.square(latent, out=np.empty(latent.shape, latent.dtype))  # one step after the other in memory
         np.subtract(1, d_sums, out=d_sums)
         np.multiply(d_sums, d_latent, out=d_sums)
-        np.multiply(d_sums, policy.gain, out=d_sums)
+        np.multiply(d_sums, self._parts[:, None], out=d_sums)
         d_lstm, d_attend = self._backward(d_sums, d_hidden)
         named = unflatten(self._params[None], policy.layout)
         return {
@@ -273,7 +272,7 @@ class InvariantSequence(Unrolled):
         """Go back through time; return the gradients by the folded weights of LSTM and attention.
 
         Args:
-            d_sums: the gradient by the sums over features (step, embedding, episode).
+            d_sums: the gradient by the sums over features, times their parts (step, embedding, episode).
             d_hidden: that by h (step, feature, hidden, episode), as far as it does not go through the sums.
         """
         d_lstm, d_attend = np.zeros_like(self._lstm), np.zeros_like(self._attend)
@@ -286,14 +285,9 @@ class InvariantSequence(Unrolled):
         d_gates = layers.as_gates(layers.wide_block(scratch[:n_gates]), np.empty_like(d_cell))
         for step in reversed(range(len(d_sums))):
             d_doubled = layers.attention_step_back(
-                self._attend,
-                self._keys[step],
-                self._values[step],
-                self._attention[step],
-                d_sums[step],
-                d_attend,
+                self._attend, self._keys[step], self._attention[step], self._counted[step], d_sums[step], d_attend,
                 d_scores,
-            )
+            )  # fmt: skip
             d_doubled += d_before
             if d_hidden is not None:
                 d_doubled += 0.5 * d_hidden[step].swapaxes(0, 1).reshape(d_doubled.shape)

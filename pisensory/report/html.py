@@ -12,7 +12,6 @@ from typing import Any
 from ..figures.style import INK, LINE, PALETTE, PAPER, SOFT
 from .inside import REGRESSION_EPISODES
 from .published import SOURCE
-from .studies import STUDIES
 
 Drawn = Mapping[str, Sequence[tuple[str, str, str]]]
 Scores = Sequence[Mapping[str, Any]]
@@ -30,18 +29,16 @@ def make_html(report: Mapping[str, Any], drawn: Drawn) -> str:
         report: what report.json holds.
         drawn: study -> [(name of the figure's files, alternative text, SVG), ...].
     """
+    page, _, texts = _read("report.html").partition("</html>\n")
     sections = [("models", "Models", _models(report))]
-    for study in STUDIES:
-        figures = "".join(_figure(*figure) for figure in drawn.get(study.key, []))
-        if study.key == "regression":
-            tables = _regression(report)
-        else:
-            tables = _scores(study.title, report["scores"].get(study.key, []))
+    for study, title, text in re.findall(r'<section id="(.*?)" title="(.*?)">\n(.*?)</section>', texts, re.DOTALL):
+        figures = "".join(_figure(*figure) for figure in drawn.get(study, []))
+        tables = _regression(report) if study == "regression" else _scores(title, report["scores"].get(study, []))
         if tables or figures:
-            sections.append((study.key, study.title, f"<p>{study.text}</p>\n{figures}{tables}"))
+            sections.append((study, title, f"<p>{text}</p>\n{figures}{tables}"))
     sections.append(("made", "How it was made", _made(report)))
     names = [model["name"] for model in report["models"]]
-    return string.Template(_read("report.html")).substitute(
+    return string.Template(page + "</html>\n").substitute(
         title=escape(f"Robustness of {names[0] if len(names) == 1 else f'{len(names)} policies'}"),
         style=_read("report.css"),
         summary=escape(_summary(report["scores"]["inputs"])),

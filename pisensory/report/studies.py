@@ -1,4 +1,4 @@
-"""The studies of a report: what is done to the inputs in each, of which policies and tasks, and what it shows."""
+"""The scores of a report: what is done to the inputs, of which policies and tasks, and for how many episodes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,11 @@ class Condition(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A section of a report.
+    """Scores of a report; report.html says what each of them shows.
 
     Attributes:
-        key: its name in report.json, and in those of its figures.
-        title: its heading.
-        text: what it shows, as HTML.
-        conditions: gives what is done to the inputs of a task; None for what is read inside a policy.
+        key: its name there, in report.json, and in those of its figures.
+        conditions: gives what is done to the inputs of a task.
         kind: of the tasks it is of; None for all.
         version: of the task, if it is that of one version alone.
         any_number: whether it is of policies for any number of inputs alone.
@@ -54,9 +52,7 @@ class Study:
     """
 
     key: str
-    title: str
-    text: str
-    conditions: Callable[[Task], Iterator[Condition]] | None = None
+    conditions: Callable[[Task], Iterator[Condition]]
     kind: str | None = None
     version: str | None = None
     any_number: bool = False
@@ -115,91 +111,15 @@ def _noise_kinds(task: Task) -> Iterator[Condition]:
 
 
 STUDIES = (
-    Study(
-        "inputs",
-        "Inputs",
-        "The return with the inputs as they are, in a random order drawn for each episode, each given twice, and with "
-        "as many inputs of noise beside them. <em>Gain</em> is a factor on the weighted sum of the inputs: half of it "
-        "where there are twice as many, as in the paper. All rows meet the same episodes.",
-        _inputs,
-    ),
-    Study(
-        "reshuffling",
-        "Reshuffling",
-        "The inputs get a new random order every so many steps of an episode, and the policy is not told.",
-        _reshuffling,
-    ),
-    Study(
-        "shuffling",
-        "Models and shuffling",
-        "The distribution of returns on <code>v1</code>: above each line with the inputs in order, below it shuffled.",
-        _shuffling, "cartpole", "v1", episodes=FEW_EPISODES, keep_returns=True,
-    ),
-    Study(
-        "noise-features",
-        "Noise features",
-        "The return on <code>v1</code> with noise inputs beside the five. Crosses are the same with all inputs "
-        "shuffled; for an invariant policy they lie on the line.",
-        _noise_features, "cartpole", "v1", any_number=True, episodes=FEW_EPISODES,
-    ),
-    Study(
-        "latent",
-        "The latent code does not change",
-        "What the policy makes of its inputs before it acts: the channels of the latent code over one episode, the "
-        "same episode with the inputs in order and shuffled. Where no bit depends on the "
-        "order, the largest difference is 0, not nearly 0.",
-        kind="cartpole",
-    ),
-    Study(
-        "attention",
-        "Attention",
-        "How much each input counts: the absolute attention, averaged over the channels of the latent code and five "
-        "steps, and all of it at the step of the dotted line.",
-        kind="cartpole",
-    ),
-    Study(
-        "recovery",
-        "Recovery after a reshuffle",
-        "What a reshuffle in the middle of an episode does. The latent code is averaged over episodes and 25 steps; "
-        "its distance is that from the same episodes left alone, in per cent of the code's root mean square. It is "
-        "back when it stays within 5 % for 100 steps.",
-        kind="cartpole",
-    ),
-    Study(
-        "regression",
-        "What the latent code knows",
-        "The part of the variance of each input (R²) that a linear function of the latent code of the shuffled inputs "
-        "gives back: fitted on half of the episodes, measured on the other half.",
-        kind="cartpole",
-    ),
-    Study(
-        "noise-inputs",
-        "Beyond: a thousand inputs of noise",
-        "How the return falls with the number of noise inputs. From 64 inputs on there are fewer episodes, as the "
-        "table says: inputs times episodes are at most 64,000.",
-        _noise_inputs, "cartpole", any_number=True, inputs=64_000,
-    ),
-    Study(
-        "dropped",
-        "Beyond: lost inputs",
-        "One input, or two, read 0 for the whole episode. To an invariant policy that is as if they were not there.",
-        _dropped, "cartpole",
-    ),
-    Study(
-        "delay",
-        "Beyond: a late input",
-        "One of the inputs arrives some steps late.",
-        _delay, "cartpole",
-    ),
-    Study(
-        "noise-kinds",
-        "Beyond: noise that is harder to tell",
-        "White noise is easy to know as noise. Five noise inputs of other sizes and kinds: one draw that stays for the "
-        "episode, a slow random walk (a correlation of 1/e after 100 steps), and white noise on top of a copy of each "
-        "input.",
-        _noise_kinds, "cartpole",
-    ),
-)  # fmt: skip
+    Study("inputs", _inputs),
+    Study("reshuffling", _reshuffling),
+    Study("shuffling", _shuffling, "cartpole", "v1", episodes=FEW_EPISODES, keep_returns=True),
+    Study("noise-features", _noise_features, "cartpole", "v1", any_number=True, episodes=FEW_EPISODES),
+    Study("noise-inputs", _noise_inputs, "cartpole", any_number=True, inputs=64_000),
+    Study("dropped", _dropped, "cartpole"),
+    Study("delay", _delay, "cartpole"),
+    Study("noise-kinds", _noise_kinds, "cartpole"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +136,7 @@ def plan(policy: Policy, task: Task, n_episodes: int) -> Iterator[Cell]:
     """Yield the scores of a report on a policy and its task: those of studies that suit both."""
     for study in STUDIES:
         suits = study.kind in (None, task.kind) and not (study.any_number and policy.n_features is not None)
-        if study.conditions is None or not suits:
+        if not suits:
             continue
         # In the version of the study, with episodes as long as the task's own.
         base = task if study.version is None else dataclasses.replace(task, version=study.version)

@@ -77,6 +77,7 @@ class Task(ABC):
         score_episodes: how many make up the scores that commands print at their end.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # as every one is a dataclass
     kind: ClassVar[str]
     n_actions: int
     max_steps: int
@@ -165,6 +166,6 @@ class Task(ABC):
     @property
     def config(self) -> dict[str, Any]:
         """The task's own settings by name, with its kind: what files keep of it."""
-        fields = [field.name for field in dataclasses.fields(self) if field.init]  # type: ignore[arg-type]
+        fields = [field.name for field in dataclasses.fields(self) if field.init]
         settings = {name: getattr(self, name) for name in fields}
         return {"kind": self.kind, **settings, "perturbation": self.perturbation.config}
