@@ -381,11 +381,15 @@ def load_params(path: PathLike) -> np.ndarray:
         raise FileError(f"{path}: {error}") from None
 
 
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text to `path`, atomically; of names that are no text the bytes are spelt out."""
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
 def write_json(path: PathLike, value: Any) -> None:
     """Write `value` as readable JSON to `path`, atomically."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    with atomic_write(path) as file:
-        file.write(text.encode())
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: PathLike) -> Any:

@@ -1,5 +1,6 @@
 """Paths that are no files, archives that lie, outputs that lead elsewhere: refused at once, or followed."""
 
+import contextlib
 import io
 import json
 import os
@@ -226,3 +227,28 @@ def test_a_file_that_grows_is_read_to_its_limit(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "open_regular", lambda path, limit: Growing())
     assert len(files.read_text(tmp_path / "log", 1000)) < 2**20
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz", ".lock"])
+def test_runs_with_a_pipe_in_them_do_not_hang(tmp_path, name):
+    policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=3)
+    settings = {"generations": 1, "population_size": 4, "n_episodes": 1, "n_eval_episodes": 1, "eval_every": 1}
+    run = tmp_path / "run"
+    ps.train(policy, task, run, **settings)
+    with contextlib.suppress(FileNotFoundError):
+        (run / name).unlink()
+    os.mkfifo(run / name)
+    code = f"""
+        import pisensory as ps
+        policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=3)
+        try:
+            ps.train(policy, task, {str(run)!r}, **{ {**settings, "generations": 2} }, resume=True)
+        except ps.FileError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    # The lock is on the folder itself; and a run whose best is not beaten does not write it.
+    assert "no regular file" in result.stdout or name in (".lock", "best.npz")
+    assert stat.S_ISFIFO((run / name).stat().st_mode)

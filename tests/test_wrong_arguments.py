@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import resource
 import signal
 
@@ -252,14 +253,28 @@ def test_every_command_is_called():
     assert set(commands.choices) == set(COMMANDS)
 
 
+# Those that do much work with what is right all the same: every so many of the ways, but in the slow test.
+COSTLY = {"train": 6, "clone": 6, "report": 10}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_refuse_what_is_wrong(command, tmp_path, monkeypatch, capfd):
+    check_command(command, COSTLY.get(command, 1), tmp_path, monkeypatch, capfd)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COSTLY)
+def test_costly_commands_refuse_all_that_is_wrong(command, tmp_path, monkeypatch, capfd):
+    check_command(command, 1, tmp_path, monkeypatch, capfd)
+
+
+def check_command(command, every, tmp_path, monkeypatch, capfd):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: None)
     ps.train(POLICY, TASK, "run", generations=1, population_size=2, n_episodes=1, n_eval_episodes=1)
     complaints = []
-    for number, words in enumerate(runs_of(command)):
+    for number, words in enumerate(itertools.islice(runs_of(command), 0, None, every)):
         words = [word.replace("{}", str(number)) for word in (command, *words)]
         code = None
         try:

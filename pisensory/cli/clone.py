@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from ..cloning import clone
-from ..errors import check_int
+from ..errors import MAX_COUNT, check_int
 from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..runs import BEST, CONFIG
@@ -39,7 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Clone, evolve if asked, and print the scores of teacher and student."""
-    generations = None if options.evolve is None else check_int("--evolve", options.evolve, 1)
+    generations = None if options.evolve is None else check_int("--evolve", options.evolve, 1, MAX_COUNT)
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
     teacher = load_model(options.teacher, choose_task(options.task), asked=options.task)
     task, student, _ = choose_run(options, options.student, teacher.task)

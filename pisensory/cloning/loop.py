@@ -360,6 +360,8 @@ class Cloning(Learner):
         self.mean = check_params(arrays["mean"], self.policy.n_params)
         self.adam = Adam(first, second, check_int("count", progress["count"], 0))
         self.updates = check_int("updates", progress["updates"], 0)
+        if self.done and not progress["blocks"]:
+            raise ValueError("it names no episodes to learn from")
         self.store.restore([check_int("blocks", number, 0) for number in progress["blocks"]])
 
     def saved(self) -> None:

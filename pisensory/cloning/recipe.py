@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import check_bool, check_int, import_extra
+from ..errors import MAX_COUNT, check_bool, check_int, import_extra
 from ..executors import ExecutorLike, open_executor, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
@@ -78,7 +78,7 @@ def train_with_teacher(
     resume: bool = False,
     n_jobs: int = 1,
     executor: ExecutorLike = None,
-    progress: bool = False,
+    progress: bool | str = False,
     tensorboard: bool = False,
 ) -> TrainResult:
     """Evolve an MLP as a teacher, clone it, and evolve the clone.
@@ -111,12 +111,9 @@ def train_with_teacher(
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
     """
     asked = given(RecipeSettings, locals())
-    generations = check_int("generations", generations, 1)
-    deadline, progress, tensorboard = (
-        Deadline(minutes),
-        bool(check_progress(progress)),
-        check_bool("tensorboard", tensorboard),
-    )
+    generations = check_int("generations", generations, 1, MAX_COUNT)
+    deadline, progress = Deadline(minutes), bool(check_progress(progress))
+    tensorboard = check_bool("tensorboard", tensorboard)
     check_fit(policy, task)
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")

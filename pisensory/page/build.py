@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, check_int
-from ..files import PathLike, atomic_write
+from ..files import PathLike, write_text
 from ..parameters import check_params
 from ..policies import Policy
 from ..tasks import Perturbation, cartpole
@@ -109,7 +109,7 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSetting
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         script="\n".join(_read(name) for name in _SCRIPTS),
     )
-    size = len(text.encode())
+    size = len(text.encode("utf-8", "backslashreplace"))
     if size > MAX_BYTES:
         raise InputError(f"the page would have {size} bytes, more than {MAX_BYTES}: show fewer or smaller models")
     return text
@@ -119,9 +119,7 @@ def write_page(
     path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None
 ) -> None:
     """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
-    text = make_page(models, settings)
-    with atomic_write(path) as file:
-        file.write(text.encode())
+    write_text(path, make_page(models, settings))
 
 
 _CONSTANTS = (

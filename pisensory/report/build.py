@@ -16,7 +16,7 @@ import numpy as np
 from .. import figures
 from ..errors import FileError, InputError, check_int, import_extra
 from ..executors import ExecutorLike, open_executor
-from ..files import PathLike, atomic_write, make_folder
+from ..files import PathLike, atomic_write, make_folder, write_text
 from ..rollout import check_fit
 from ..runs import Progress
 from ..tasks.base import check_seed
@@ -73,8 +73,8 @@ def write_report(
         **report, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     drawn = _draw(report, out)
-    _write_text(out / "report.json", _as_json(report))
-    _write_text(out / "report.html", make_html(report, drawn))
+    write_text(out / "report.json", _as_json(report))
+    write_text(out / "report.html", make_html(report, drawn))
     return report
 
 
@@ -173,14 +173,9 @@ def _draw(report: Mapping[str, Any], out: Path) -> dict[str, list[tuple[str, str
         with atomic_write(out / f"{figure.name}.png") as file:
             file.write(figures.as_png(figure.canvas))
         svg = figures.as_svg(figure.canvas, figure.name)
-        _write_text(out / f"{figure.name}.svg", svg)
+        write_text(out / f"{figure.name}.svg", svg)
         drawn.setdefault(figure.study, []).append((figure.name, figure.alt, svg))
     return drawn
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())
 
 
 def _as_json(report: Mapping[str, Any]) -> str:

@@ -258,8 +258,8 @@ def count_outputs(name: str, space: Any) -> int:
         raise InputError(f"{name} acts by {show(space)}; what a policy can do is a Box of one axis, or Discrete")
     if not all(math.isfinite(bound) for bound in (*space.low, *space.high)):
         raise InputError(
-            f"{name} takes actions without bounds, {show(space)}; (-1, 1) cannot be scaled to them: add a wrapper with "
-            "bounds"
+            f"{name} takes actions without bounds, {show(space)}; (-1, 1) cannot be scaled to them: add a wrapper "
+            "with bounds"
         )
     return int(space.shape[0])
 

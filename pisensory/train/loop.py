@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MAX_NUMBERS, InputError, check_bool, check_int, import_extra
+from ..errors import MAX_COUNT, MAX_NUMBERS, InputError, check_bool, check_int, import_extra
 from ..executors import Executor, ExecutorLike, rollout
 from ..files import MAX_BYTES, PathLike
 from ..parameters import check_params
@@ -115,12 +115,9 @@ def train(
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     asked = given(TrainSettings, locals())
-    generations = check_int("generations", generations, 1)
-    deadline, progress, tensorboard = (
-        Deadline(minutes),
-        check_progress(progress),
-        check_bool("tensorboard", tensorboard),
-    )
+    generations = check_int("generations", generations, 1, MAX_COUNT)
+    deadline, progress = Deadline(minutes), check_progress(progress)
+    tensorboard = check_bool("tensorboard", tensorboard)
     check_fit(policy, task)
     initial = np.zeros(policy.n_params)
     if init is not None:
@@ -132,8 +129,8 @@ def train(
         check_covariances(policy, merged.diagonal)
         if merged.population_size * policy.n_params > MAX_NUMBERS:
             raise InputError(
-                f"population_size must be at most {MAX_NUMBERS // policy.n_params:,} for {policy.n_params:,} "
-                f"parameters, got {merged.population_size:,}"
+                f"population_size must be at most {MAX_NUMBERS // policy.n_params:,} for a policy of "
+                f"{policy.n_params:,} parameters, got {merged.population_size:,}"
             )
         return merged
 
@@ -149,7 +146,7 @@ def train(
 
 def check_covariances(policy: Policy, diagonal: bool = False) -> None:
     """Raise InputError if a policy has more parameters than there is room for the covariances of."""
-    if not diagonal and 16 * policy.n_params**2 > MAX_BYTES:
+    if not diagonal and 16 * (policy.n_params + 8) ** 2 > MAX_BYTES:  # two matrices, and some vectors
         raise InputError(
             f"the covariances of {policy.n_params} parameters are too many to keep: learn variances alone, with "
             "diagonal=True (--diagonal)"

@@ -6,6 +6,7 @@ checkpoint needs no pickle, and a resumed run continues bit for bit.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DivergedError, InputError, PisensoryError
+from ..errors import DivergedError, InputError, PisensoryError, shorten
 
 # Step sizes are kept between these: beyond them pycma's arithmetic, which squares them, comes to an end.
 SMALLEST_SIGMA, LARGEST_SIGMA = 1e-12, 1e12
@@ -113,8 +114,9 @@ class Optimizer:
         """Return the population (candidate, parameter) of a generation."""
         sequence = np.random.SeedSequence(self._seed, spawn_key=(generation,))
         self._generator = np.random.default_rng(sequence)
-        self._population = self._strategy.ask()
-        return np.array(self._population)
+        with _as_our_errors():
+            self._population = self._strategy.ask()
+            return np.array(self._population)
 
     def tell(self, scores: np.ndarray) -> int:
         """Update the distribution with the scores (candidate,), to be maximized, of what `ask` returned.
@@ -129,7 +131,7 @@ class Optimizer:
         """
         finite = np.isfinite(scores)
         worst = scores[finite].min() - 1.0 if finite.any() else 0.0
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), _as_our_errors():
             self._strategy.tell(self._population, list(-np.where(finite, scores, worst)))
         smallest, largest = self._sigma_range
         self._strategy.sigma = min(max(self._strategy.sigma, smallest), largest)
@@ -172,7 +174,7 @@ class Optimizer:
         for holder, target, names in self._parts():
             for name in names:
                 if name not in optional or f"{holder}__{name}" in state:
-                    value = self._check(name, state[f"{holder}__{name}"])
+                    value = self._check(name, state[f"{holder}__{name}"], getattr(target, name, None))
                     if name in _LISTS:
                         setattr(target, name, list(value.copy()))
                     else:
@@ -189,12 +191,29 @@ class Optimizer:
                 raise _unknown_cma(f"its {holder} is a {type(target).__name__}")
             yield holder, target, found[0]
 
-    def _check(self, name: str, value: np.ndarray) -> np.ndarray:
+    def _check(self, name: str, value: np.ndarray, now: object) -> np.ndarray:
+        """Return a value of the state if it can take the place of what is there `now`."""
         size = len(self._strategy.mean)
+        if isinstance(now, np.ndarray) and now.ndim and (value.shape, value.dtype) != (now.shape, now.dtype):
+            raise InputError(
+                f"the optimizer's {name} is {value.dtype} of shape {value.shape}, not {now.dtype} {now.shape}"
+            )
         fits = value.ndim == 0 or value.shape in ((size,), (size, size)) or name in _LISTS
         if value.dtype.kind not in "fiub" or not fits or not np.isfinite(value).all():
             raise InputError(f"the optimizer's {name} of shape {value.shape} does not fit {size} parameters")
         return value
+
+
+@contextlib.contextmanager
+def _as_our_errors() -> Iterator[None]:
+    """Turn whatever pycma raises into DivergedError: its numbers, or those of a checkpoint, have left all bounds."""
+    try:
+        yield
+    except Exception as error:
+        raise DivergedError(
+            f"CMA-ES cannot go on from its state ({type(error).__name__}: {shorten(str(error))}): resume an earlier "
+            "run, or bound its step size with sigma_max (--sigma-max)"
+        ) from error
 
 
 @functools.cache
