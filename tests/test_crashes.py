@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +113,23 @@ def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer
     assert process.returncode == 0, errors
     assert not any(map(is_temporary, folder.iterdir()))
     assert_same_run(tmp_path / "whole", folder)
+
+
+def kill_runs(*arguments):
+    command = [sys.executable, str(Path(__file__).parent / "kill_runs.py"), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_runs_killed_at_random_moments_end_as_ones_that_never_were():
+    assert "and ended as one that never was" in kill_runs("--kills", "10", "--kinds", "train-from", "clone")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["KILL", "TERM"])
+def test_runs_of_every_kind_killed_at_random_moments_end_as_ones_that_never_were(number):
+    assert kill_runs("--kills", "200", "--signal", number).count("ended as one that never was") == 12
 
 
 @pytest.mark.parametrize("times", [1, 2])

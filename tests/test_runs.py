@@ -1,5 +1,6 @@
 """The engine under every run: whatever stops it, and whoever touches its folder, nothing is lost or mixed up."""
 
+import configparser
 import contextvars
 import errno
 import fcntl
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from pisensory.files import read_npz
 from pisensory.runs import read_config, read_metrics, run
 from pisensory.runs.checkpoint import read_checkpoint, write_checkpoint
 from pisensory.runs.lock import RunLock
+from pisensory.train import optimizer
 
 PLAIN = ps.CartPoleSwingUp("v1", max_steps=12)
 TASK = ps.CartPoleSwingUp("v1", max_steps=12, perturbation=ps.Perturbation(shuffle=True))
@@ -351,6 +354,7 @@ def test_signal_between_two_stages_stops_the_recipe(tmp_path, monkeypatch):
 
 THREADS = """
 import sys
+from pathlib import Path
 import numpy as np
 import pisensory as ps
 
@@ -379,8 +383,6 @@ def test_threads_of_blas_change_no_bit(tmp_path, kind):
 
 
 def test_state_of_a_pycma_that_is_not_known_is_refused(tmp_path, monkeypatch):
-    from pisensory.train import optimizer
-
     train(tmp_path / "run", **SMALL)
     arrays, progress = read_checkpoint(tmp_path / "run")
     write_checkpoint(tmp_path / "run", arrays, {**progress, "cma": "4.4.0"})
@@ -392,6 +394,12 @@ def test_state_of_a_pycma_that_is_not_known_is_refused(tmp_path, monkeypatch):
             patch.setattr(optimizer, "_STATE", tuple(known))
             with pytest.raises(ps.PisensoryError, match=rf"has no {names[-1]}\): pip install 'cma>=4.4.3,<4.6'"):
                 train(tmp_path / f"new {part}", **SMALL)
+
+
+def test_versions_of_pycma_that_are_allowed_are_those_that_errors_name():
+    settings = configparser.ConfigParser()
+    assert settings.read(Path(__file__).parents[1] / "setup.cfg")
+    assert f"cma{optimizer.VERSIONS}" in settings["options"]["install_requires"].split()
 
 
 def test_checkpoint_that_lacks_a_part_of_the_state_is_damaged(tmp_path):

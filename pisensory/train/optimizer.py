@@ -21,7 +21,8 @@ SMALLEST_SIGMA, LARGEST_SIGMA = 1e-12, 1e12
 _FAR = 1e100
 
 # What pycma carries from one generation to the next: the object that holds it, its class, and the names. They are
-# pycma's own affair, and move from version to version; setup.cfg allows the versions that this is tested with.
+# pycma's own affair, and move from version to version; these are the versions that it is tested with.
+VERSIONS = ">=4.4.3,<4.6"
 _STATE = (
     ("", "CMAEvolutionStrategy", (
         "mean", "mean_old", "mean_old_old", "mean_after_tell", "sigma", "_sigma_old", "pc", "pc2", "pc_neg",
@@ -227,5 +228,5 @@ def _import_cma() -> Any:
 def _unknown_cma(reason: str) -> PisensoryError:
     return PisensoryError(
         f"cma {_import_cma().__version__} keeps its state otherwise than pisensory knows ({reason}): "
-        "pip install 'cma>=4.4.3,<4.6'"
+        f"pip install 'cma{VERSIONS}'"
     )
