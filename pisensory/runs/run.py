@@ -70,8 +70,8 @@ def open_run(
     folder, resume = as_path(run_dir, "run_dir"), check_bool("resume", resume)
     if not folder.is_dir():  # what cannot be is refused before anything is made
         make_config(policy, task, settle({}))
-    lock = RunLock(folder)
-    with StopSignals(folder) as signals, one_blas_thread(), open_executor(executor, n_jobs, (policy, task)) as opened, lock:
+    lock, workers = RunLock(folder), open_executor(executor, n_jobs, (policy, task))
+    with StopSignals(folder) as signals, one_blas_thread(), workers as opened, lock:
         begun = _has_begun(folder, name, resume, is_stage=lock.is_within)
         old = read_config(folder, name) if begun else None
         settings = settle({} if old is None else old["training"])
