@@ -202,7 +202,7 @@ class EpisodeStore:
     def __init__(self, folder: Path, about: str, max_bytes: int, n_sources: int) -> None:
         self.folder, self._about, self._max_bytes, self._n_sources = folder, about, max_bytes, n_sources
         self._sizes: dict[int, int] = {}  # the bytes of each batch, in their order
-        self._latest: dict[int, Batch] = {}  # a few that were read or written last, to be had at once
+        self._latest: dict[int, Batch] = {}  # a few that were read last, to be had at once
 
     def path(self, number: int) -> Path:
         """Return the file of a batch."""
@@ -221,7 +221,6 @@ class EpisodeStore:
         make_folder(self.folder)
         write_npz(self.path(number), {"header": header, **arrays})
         self._sizes[number] = self._measure(number)
-        self._hold(number, batch)
 
     def _hold(self, number: int, batch: Batch) -> Batch:
         self._latest.pop(number, None)
@@ -317,8 +316,9 @@ def _check(batch: Batch, n_sources: int) -> Batch:
             raise ValueError(f"its {name} are not all numbers in [-1, 1]")
     if batch.sources.dtype.kind != "i" or not ((batch.sources >= 0) & (batch.sources <= n_sources)).all():
         raise ValueError(f"its sources are not all inputs, 0 to {n_sources}")
-    if not (np.isfinite(batch.observations).all() and np.isfinite(batch.states).all()):
-        raise ValueError("its observations and states are not all finite")
+    for name in ("observations", "states"):
+        if not np.isfinite(getattr(batch, name)).all():
+            raise ValueError(f"its {name} are not all finite")
     return batch
 
 
