@@ -1,4 +1,4 @@
-"""How fast the page is in Chromium: ms of a frame with 15 inputs, steps a second with 50 noise inputs.
+"""How fast the page is in Chromium, drawing in software: ms of a frame, steps and frames a second.
 
     python benchmarks/page.py [MODEL.npz]
 
@@ -34,11 +34,15 @@ def main() -> None:
         path = Path(folder) / "page.html"
         write_page(path, models)
         browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        for title, address in (("15 inputs", "#noise=10"), ("15 inputs, side by side", "#noise=10&rival=1")):
-            print(f"{title}: a step and a whole drawing take {frame_time(browser, path.as_uri() + address):.2f} ms")
-        for speed in ("1", "4"):
-            rate = step_rate(browser, path.as_uri() + "#noise=50", speed)
-            print(f"55 inputs, asked for {50 * int(speed)} steps a second: {rate:.1f} a second")
+        for title, address in (("alone", "#noise=10&rival="), ("side by side", "#noise=10&rival=1")):
+            took = frame_time(browser, path.as_uri() + address)
+            print(f"15 inputs, {title}: a step and a whole drawing take {took:.2f} ms")
+        for ratio, speed in ((1, 1), (2, 1), (2, 4)):
+            steps, frames = step_rate(browser, path.as_uri() + "#noise=50&rival=1", ratio, speed)
+            print(
+                f"55 inputs, side by side, device ratio {ratio}, asked for {50 * speed} steps a second: "
+                f"{steps:.1f} steps and {frames:.1f} frames a second"
+            )
         browser.close()
 
 
@@ -61,32 +65,32 @@ def frame_time(browser: Browser, address: str) -> float:
     return statistics.median(rounds)
 
 
-def step_rate(browser: Browser, address: str, speed: str) -> float:
-    """Return the steps a second while the page plays; restarts do not count as steps lost."""
-    tab = open_tab(browser, address)
-    tab.select_option("#speed", speed)
-    rate = tab.evaluate(
+def step_rate(browser: Browser, address: str, ratio: int, speed: int) -> tuple[float, float]:
+    """Return the steps and the frames a second while the page plays."""
+    tab = open_tab(browser, address, ratio)
+    tab.select_option("#speed", str(speed))
+    rates = tab.evaluate(
         """async (seconds) => {
-          let steps = 0, last = 0;
           pisensory.play(true);
-          const started = performance.now();
+          const before = pisensory.run.steps, started = performance.now();
+          let frames = 0;
           while (performance.now() - started < 1000 * seconds) {
             await new Promise(requestAnimationFrame);
-            steps += pisensory.run.steps - last;
-            last = pisensory.run.steps;
-            if (pisensory.run.over) { pisensory.play(true); last = 0; }
+            frames++;
           }
-          return (1000 * steps) / (performance.now() - started);
+          const took = (performance.now() - started) / 1000;
+          return [(pisensory.run.steps - before) / took, frames / took];
         }""",
         SECONDS,
     )
     tab.context.close()
-    return rate
+    return tuple(rates)
 
 
-def open_tab(browser: Browser, address: str) -> Page:
-    """Open the page, paused, in a window of its own."""
-    tab = browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 900}).new_page()
+def open_tab(browser: Browser, address: str, ratio: int = 1) -> Page:
+    """Open the page, paused, in a window of its own that shows the poles, the wires and some of the traces."""
+    size = {"width": 1280, "height": 1100}
+    tab = browser.new_context(reduced_motion="reduce", viewport=size, device_scale_factor=ratio).new_page()
     tab.goto(address)
     return tab
 

@@ -110,6 +110,16 @@ def test_order_of_inputs_does_not_change_the_gradient():
     )
 
 
+def test_gradient_is_finite_for_observations_as_large_as_float32():
+    policy = ps.InvariantPolicy()
+    params, observations, previous, targets = random_batch(policy, 5, 2, seed=6)
+    observations[1:4, 0] = np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        unrolled = policy.unroll(params, observations, previous)
+        gradient = unrolled.gradient(unrolled.actions - targets)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
 def test_sequences_can_be_cut_and_gone_on_with():
     policy = ps.InvariantPolicy(n_embeddings=4, proj_dim=4, hidden_size=3)
     params, observations, previous, targets = random_batch(policy, 10, 2, seed=3)

@@ -1,5 +1,6 @@
 """The command line, end to end, as a user would run it."""
 
+import argparse
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cli.arguments import add_options, given, name_options
 
 SMALL = [
     "--preset",
@@ -118,6 +120,27 @@ def test_mistakes_get_one_clear_message(tmp_path, arguments, code, message):
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_options_are_made_of_what_takes_them():
+    def takes(count: int = 3, share: "float | None" = None, window: int = 7, quick: bool = True, other: object = None):
+        """Take.
+
+        Args:
+            count: things, 100 % of
+                them.
+            share: of it (a half).
+            quick: whether to hurry.
+        """
+
+    parser = argparse.ArgumentParser(prog="a")
+    parser.add_argument("--window")
+    add_options(parser, "some", {"toy": takes}, n_jobs=2)
+    text = " ".join(parser.format_help().split())
+    assert "toy: things, 100 % of them (default: 3)" in text and "toy: of it (default: a half)" in text
+    options = parser.parse_args(["--count", "4", "--toy-window", "5", "--no-quick"])
+    assert given(options, "some") == {"count": 4, "window": 5, "quick": False} and options.window is None
+    assert name_options("count must be 1, n_jobs must", options) == "--count must be 1, n_jobs must"
 
 
 def test_help_shows_the_defaults():

@@ -1,6 +1,7 @@
 """Cloning: the student learns from the teacher, exactly resumable, and bad teachers are refused."""
 
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -227,6 +228,62 @@ def test_teacher_that_fails_later_costs_no_finished_round(tmp_path):
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("error", [RuntimeError("not one of ours"), ps.TaskError("an environment's")])
+def test_error_of_any_kind_costs_no_finished_round(tmp_path, error):
+    class Failing(ps.SerialExecutor):
+        scored = 0
+
+        def map(self, function, items):
+            self.scored += 1
+            if self.scored == 2:
+                raise error
+            return super().map(function, items)
+
+    settings = {"rounds": 5, "dagger": True, **SMALL}
+    with pytest.raises(type(error)):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", executor=Failing(), **settings)
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 2
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True)
+    whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
+    np.testing.assert_array_equal(ps.load_policy(tmp_path / "run" / "best.npz")[1], whole.params)
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("numbers", [[0], [0, 1, 2]])
+def test_episodes_deleted_under_a_running_clone_are_named(tmp_path, numbers):
+    def teacher(observations):
+        for number in numbers if (tmp_path / "run" / "episodes" / "block-000002.npz").exists() else ():
+            (tmp_path / "run" / "episodes" / f"block-{number:06d}.npz").unlink(missing_ok=True)
+        return observations[:, :1]
+
+    settings = {**SMALL, "rounds": 9, "teacher_rounds": 4, "updates": 30}
+    with pytest.raises(ps.FileError, match=r"block-00000\d.npz is missing, and the run needs it"):
+        ps.clone(STUDENT, teacher, ps.CartPoleSwingUp("v1", max_steps=20), tmp_path / "run", **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("alive", lambda array: array & False, "no episode in it is alive"),
+        ("labels", lambda array: array + 1.5, r"its labels are not all numbers in \[-1, 1\]"),
+        ("labels", lambda array: array * np.nan, r"its labels are not all numbers in \[-1, 1\]"),
+        ("previous_actions", lambda array: array - 2, "its previous_actions are not all"),
+        ("sources", lambda array: array + 6, "its sources are not all inputs, 0 to 5"),
+        ("sources", lambda array: array - 9, "its sources are not all inputs, 0 to 5"),
+        ("observations", lambda array: array[:, :, 0], "is damaged"),
+        ("observations", lambda array: array * np.inf, "its observations are not all finite"),
+        ("labels", lambda array: array[1:], "its labels are of the shape"),
+    ],
+)
+def test_batches_that_no_episodes_are_in_are_refused(tmp_path, name, change, message):
+    batch = collect(TEACHER, (STUDENT, PARAMS), TASK, 3, seed=1, with_sources=True)
+    store = EpisodeStore(tmp_path, "this", 2**20, 5)
+    with np.errstate(invalid="ignore"):
+        store.write(0, dataclasses.replace(batch, **{name: change(getattr(batch, name))}))
+    with pytest.raises(ps.FileError, match=message):
+        store.read(0)
+
+
 def test_disk_that_is_full_while_collecting_loses_nothing(tmp_path, monkeypatch):
     settings = {"rounds": 6, **SMALL}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
@@ -374,6 +431,10 @@ def test_command_line_clones_and_evolves(tmp_path):
     assert config["training"]["dagger"] is True
     assert config["training"]["identify"] == 0.3
     assert config["task"]["perturbation"]["shuffle"] is True
+    refused = subprocess.run([*command[:6], "none", "--evolve", "0"], capture_output=True, text=True, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--evolve must be a whole number of at least 1, got 0" in refused.stderr
+    assert not (tmp_path / "none").exists()
     missing = subprocess.run(
         [sys.executable, "-m", "pisensory", "clone", "mlp", "none.npz", "x"],
         capture_output=True,

@@ -65,9 +65,9 @@ def test_agent_is_invariant_to_any_order_and_size_of_inputs(n_features, exponent
 def test_an_ordinary_sum_would_break_the_promise(monkeypatch):
     """The tests above can fail: with float32 sums in the order of the features, they do."""
 
-    def ordinary_sum(attention, values, gain, scratch, out):
-        products = attention.planes * values.reshape(-1)
-        out[...] = gain * products.reshape(len(products), len(values), -1).sum(axis=1)
+    def ordinary_sum(attention, counted, part, exact, out):
+        products = attention.planes * counted.reshape(-1)
+        out[...] = part * products.reshape(len(products), len(counted), -1).sum(axis=1)
 
     monkeypatch.setattr(layers, "exact_weighted_sum", ordinary_sum)
     policy = ps.InvariantPolicy()

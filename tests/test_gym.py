@@ -349,11 +349,10 @@ def test_pool_gives_an_environment_to_one_thread_only():
             time.sleep(0.05)
             return some
 
-    idle = environment._pool._idle
-    idle.update({key: Slow(envs) for key, envs in idle.items()})
+    environment._idle.update({key: Slow(envs) for key, envs in environment._idle.items()})
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
-        first, second = executor.map(environment._pool.take, [task, task])
-    assert first is not second
+        first, second = executor.map(lambda task: environment.Lease(task, 1), [task, task])
+    assert first.envs[0] is not second.envs[0]
 
 
 def test_no_more_environments_are_made_than_are_stepped_at_once():

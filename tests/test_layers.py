@@ -93,7 +93,8 @@ def weighted_sum(attention, values, gain=1.0):
     block.matrices[0, :, :, 0] = attention
     out = np.empty((n_embeddings, 1), np.float32)
     with np.errstate(over="ignore"):
-        layers.exact_weighted_sum(block, values[:, None].copy(), gain, layers.make_sum_scratch(block, n_features), out)
+        exact = layers.make_exact_sum(block, n_features)
+        layers.exact_weighted_sum(block, *layers.count_values(values[:, None].copy(), gain, exact), exact, out)
     return out[:, 0]
 
 

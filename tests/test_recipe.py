@@ -1,6 +1,9 @@
 """The recipe of teacher, clone and evolution, and the presets: stages that follow each other, and resume."""
 
+import dataclasses
 import json
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -10,8 +13,9 @@ import pytest
 import pisensory as ps
 from pisensory.cloning import recipe
 from pisensory.cloning.recipe import choose_gain
-from pisensory.runs.held_out import HELD_OUT_SEED
 from pisensory.runs import read_config, read_metrics
+from pisensory.runs.folder import CLONE, TEACHER
+from pisensory.runs.held_out import HELD_OUT_SEED
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=30, perturbation=ps.Perturbation(shuffle=True))
 POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=2, hidden_size=2)
@@ -70,6 +74,62 @@ def test_a_run_that_is_resumed_in_any_stage_ends_as_one_that_never_stopped(tmp_p
             (run / name).unlink()
     resumed = ps.train_with_teacher(POLICY, TASK, run, **SMALL, resume=True)
     assert np.array_equal(resumed.mean_params, whole.mean_params)
+
+
+def stop_in(stage, run, **settings):
+    """Begin a run, and stop it after a generation or round of a stage."""
+
+    class Stopping(ps.SerialExecutor):
+        def map(self, function, items):
+            last = {TEACHER: run / TEACHER, CLONE: run / CLONE, ".": run}[stage]
+            if (last / "metrics.csv").exists() and len(read_metrics(last)) >= 1:
+                signal.raise_signal(signal.SIGTERM)
+            return super().map(function, items)
+
+    with pytest.raises(ps.TrainingInterrupted):
+        ps.train_with_teacher(POLICY, TASK, run, executor=Stopping(), **settings)
+
+
+@pytest.mark.parametrize("stage", [TEACHER, CLONE, "."])
+def test_options_that_are_not_repeated_are_remembered_in_every_stage(tmp_path, stage):
+    settings = {**SMALL, "seed": 4, "sigma0": 0.03, "n_eval_episodes": 8, "eval_every": 1, "diagonal": False}
+    whole = ps.train_with_teacher(POLICY, TASK, tmp_path / "whole", **settings)
+    stop_in(stage, tmp_path / "run", **settings)
+    with pytest.raises(ps.InputError, match=r"training seed: 4 in .*, 5 asked for"):
+        ps.train_with_teacher(POLICY, TASK, tmp_path / "run", resume=True, seed=5)
+    with pytest.raises(ps.InputError, match=r"task max_steps: 30 in .*, 31 asked for"):
+        ps.train_with_teacher(POLICY, dataclasses.replace(TASK, max_steps=31), tmp_path / "run", resume=True)
+    resumed = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", resume=True, generations=3)
+    assert np.array_equal(resumed.mean_params, whole.mean_params)
+    for part in (TEACHER, CLONE, "."):
+        assert read_config(tmp_path / "run" / part) == read_config(tmp_path / "whole" / part)
+
+
+@pytest.mark.parametrize("stage", [TEACHER, CLONE, "."])
+def test_more_generations_may_be_asked_for_in_every_stage(tmp_path, stage):
+    settings = {"population_size": 4, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
+    stop_in(stage, tmp_path / "run", generations=2, **settings)
+    more = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", generations=4, resume=True)
+    assert more.generations == 4
+    assert len(read_metrics(tmp_path / "run" / CLONE)) == 2  # as the run began
+
+
+def test_command_line_remembers_the_sizes_and_the_task_in_every_stage(tmp_path):
+    sizes = ["--n-embeddings", 3, "--hidden-size", 2, "--head-sizes", "none", "--max-steps", 10]
+    begin = ["invariant", tmp_path / "run", "-m", 1, "-p", 4, "-e", 2, "-j", 1, *sizes]
+    limited = run_command(*begin, "--init-from", "none.npz")
+    assert limited.returncode == 1
+    for path, left in (("clone", "teacher"), (".", "clone")):  # as stopped in the teacher's stage, and the clone's
+        result = run_command(*(begin if left == "teacher" else [*begin[:2], "-m", 1, "-j", 1, "--resume"]))
+        assert result.returncode == 0, result.stderr
+        whole = {part: read_config(tmp_path / "run" / part) for part in ("teacher", "clone", ".")}
+        for name in ("config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz"):
+            (tmp_path / "run" / name).unlink()
+        if path == "clone":
+            shutil.rmtree(tmp_path / "run" / "clone")
+        again = run_command("invariant", tmp_path / "run", "--resume", "-m", 1, "-j", 1)
+        assert again.returncode == 0, again.stderr
+        assert whole == {part: read_config(tmp_path / "run" / part) for part in ("teacher", "clone", ".")}
 
 
 def test_a_run_is_not_begun_again_unasked(tmp_path):

@@ -83,6 +83,23 @@ def test_optimizer_state_is_complete(n_params, population_size, diagonal):
         np.testing.assert_array_equal(same[name], value)
 
 
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("population_size", [2, 3, 4, 5, 7])
+def test_optimizer_goes_on_exactly_from_any_generation(population_size, diagonal):
+    def go(restored_at):
+        optimizer = Optimizer(np.zeros(5), 0.1, population_size, (1,), diagonal=diagonal)
+        for generation in range(6):
+            if generation == restored_at:
+                restored = Optimizer(np.ones(5), 0.3, population_size, (1,), diagonal=diagonal)
+                restored.restore(*optimizer.state())
+                optimizer = restored
+            optimizer.tell(-(optimizer.ask(generation) ** 2).sum(axis=1))
+        return optimizer.mean
+
+    for generation in range(6):
+        np.testing.assert_array_equal(go(generation), go(None), err_msg=f"restored at {generation}")
+
+
 def test_scores_that_are_not_finite_rank_worst_and_are_counted():
     finite = Optimizer(np.zeros(6), 0.5, 8, (0,))
     broken = Optimizer(np.zeros(6), 0.5, 8, (0,))

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..page import PageSettings, write_page
 from ..policies import Policy
 from ..tasks import CartPoleSwingUp
-from .arguments import given
+from .arguments import add_options, given
 from .options import add_model, free_name, load_model, make_task
 
 
@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", metavar="MODEL", nargs="+", help="shipped model, file, run folder, or bare vector")
     parser.add_argument("--output", "-o", default="page.html", metavar="FILE", help="to write (default: page.html)")
     parser.add_argument("--open", action="store_true", help="open it in the browser")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the first run (default: 1)")
+    add_options(parser, "page", {"": PageSettings}, leave_out=("version",))
     add_model(parser, default="v1")
 
 
@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
                 "give it models trained on harder, v0 or v1"
             )
         models[free_name(path, models)] = (model.policy, model.params)
-    write_page(options.output, models, PageSettings(task.label, options.seed, task.perturbation))
+    write_page(
+        options.output, models, PageSettings(task.label, perturbation=task.perturbation, **given(options, "page"))
+    )
     path = Path(options.output).resolve()
     print(f"wrote {options.output} ({path.stat().st_size / 1000:.0f} kB): open it in a browser")
     if options.open:

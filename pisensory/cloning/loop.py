@@ -16,7 +16,7 @@ from ..files import PathLike
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
-from ..runs.config import merge, name_bytes
+from ..runs.config import given, merge, name_bytes
 from ..runs.deadline import Deadline
 from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
@@ -140,23 +140,16 @@ def clone(
         FileError: if the run folder is not one, is in use, or cannot be written.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    settings: dict[str, Any] = {
-        "rounds": rounds, "teacher_rounds": teacher_rounds, "updates": updates, "batch_size": batch_size,
-        "memory": memory, "window": window, "learning_rate": learning_rate, "clip": clip,
-        "action_noise": action_noise, "teacher_gain": teacher_gain, "dagger": dagger, "teacher_share": teacher_share,
-        "identify": identify, "seed": seed, "eval_every": eval_every, "patience": patience,
-        "n_eval_episodes": n_eval_episodes, "max_megabytes": max_megabytes,
-    }  # fmt: skip
-    given = {name: value for name, value in settings.items() if value is not None}
+    asked = given(CloneSettings, locals())
     deadline = Deadline(minutes)
     check_fit(student, task)
-    given["teacher"] = _name_teacher(teacher, task)
+    asked["teacher"] = _name_teacher(teacher, task)
     start = None if init is None else check_params(init, student.n_params)
     if start is not None:
-        given["init"] = name_bytes(start.tobytes())
+        asked["init"] = name_bytes(start.tobytes())
 
     def settle(saved: dict[str, Any]) -> CloneSettings:
-        merged = merge(CloneSettings, saved, given)
+        merged = merge(CloneSettings, saved, asked)
         _check_student(student, task, merged.identify)
         soften(teacher, merged.teacher_gain)
         return merged

@@ -12,19 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import check_int
+from ..errors import check_int, import_extra
 from ..executors import ExecutorLike, open_executor, rollout
 from ..files import PathLike, load_policy
 from ..policies import InvariantPolicy, MLPPolicy, Policy
 from ..rollout import check_fit
-from ..runs.config import merge
+from ..runs.config import given, merge
 from ..runs.deadline import Deadline
 from ..runs.folder import BEST, CLONE, CONFIG, RECIPE, TEACHER
 from ..runs.held_out import HELD_OUT_SEED
-from ..runs.run import HOW_TO_RESUME, Run, open_run
+from ..runs.run import Run, open_run
 from ..tasks import Task
-from ..train import TrainResult
-from ..train.loop import evolve
+from ..train import TrainResult, train
 from ..train.settings import PRESETS, TrainSettings
 from .loop import clone
 
@@ -51,6 +50,10 @@ class RecipeSettings(TrainSettings):
     init: str = CLONE
     teacher_generations: int = 1000
     clone_rounds: int = 400
+
+
+# Those of its settings that are the last stage's.
+_LAST = [field.name for field in dataclasses.fields(TrainSettings) if field.name != "init"]
 
 
 def train_with_teacher(
@@ -106,22 +109,19 @@ def train_with_teacher(
     Raises:
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
     """
+    asked = given(RecipeSettings, locals())
     generations = check_int("generations", generations, 1)
     deadline = Deadline(minutes)
     check_fit(policy, task)
-    settings = {
-        "teacher_generations": teacher_generations, "clone_rounds": clone_rounds, "population_size": population_size,
-        "n_episodes": n_episodes, "sigma0": sigma0, "sigma_max": sigma_max, "sigma_min": sigma_min,
-        "diagonal": diagonal, "seed": seed, "eval_every": eval_every, "n_eval_episodes": n_eval_episodes,
-    }  # fmt: skip
-    given = {name: value for name, value in settings.items() if value is not None}
+    if tensorboard:
+        import_extra("tensorboardX", "tensorboard")
     shortened = {
         "teacher_generations": min(generations, RecipeSettings.teacher_generations),
         "clone_rounds": min(generations, RecipeSettings.clone_rounds),
     }
 
     def settle(saved: dict[str, Any]) -> RecipeSettings:
-        return merge(RecipeSettings, {**shortened, **saved}, given)
+        return merge(RecipeSettings, {**shortened, **saved}, asked)
 
     with open_run(run_dir, policy, task, settle, resume=resume, n_jobs=n_jobs, executor=executor, name=RECIPE) as run:
         # A stage is over once the next one has begun.
@@ -130,11 +130,11 @@ def train_with_teacher(
                 _teach(run, task, None if minutes is None else _TEACHER_PART * minutes, progress)
             _clone(run, policy, task, None if minutes is None else _CLONE_PART * minutes, progress)
         begun = (run.folder / CONFIG).exists()
-        return evolve(
-            policy, task, run.folder, {name: getattr(run.settings, name) for name in settings if name not in shortened},
-            None if begun else load_policy(run.folder / CLONE / BEST)[1],
-            generations=generations, minutes=deadline.left(), resume=begun, n_jobs=1, executor=run.executor,
-            progress=progress and "clone, evolved", tensorboard=tensorboard, lock=run.lock,
+        settings = {} if begun else {name: getattr(run.settings, name) for name in _LAST}
+        return train(
+            policy, task, run.folder, **settings, generations=generations, minutes=deadline.left(), resume=begun,
+            init=None if begun else load_policy(run.folder / CLONE / BEST)[1], executor=run.executor,
+            progress=progress and "clone, evolved", tensorboard=tensorboard,
         )  # fmt: skip
 
 
@@ -143,10 +143,9 @@ def _teach(run: Run, task: Task, minutes: float | None, progress: bool) -> None:
     folder, plain = run.folder / TEACHER, task.plain
     begun = (folder / CONFIG).exists()
     settings = {} if begun else {**PRESETS["best"], "seed": run.settings.seed}
-    evolve(
-        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, settings, None,
-        generations=run.settings.teacher_generations, minutes=minutes, resume=begun, n_jobs=1, executor=run.executor,
-        progress=progress and TEACHER,
+    train(
+        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, **settings, minutes=minutes, resume=begun,
+        generations=run.settings.teacher_generations, executor=run.executor, progress=progress and TEACHER,
     )  # fmt: skip
 
 
@@ -157,7 +156,6 @@ def _clone(run: Run, policy: Policy, task: Task, minutes: float | None, progress
     begun = (folder / CONFIG).exists()
     settings: dict[str, Any] = {}
     if not begun:
-        run.signals.note = f" between the stages of {run.folder}: {HOW_TO_RESUME}"
         with run.signals.interruptible():
             gain = choose_gain(*teacher, task.plain, executor=run.executor)
         rounds = run.settings.clone_rounds

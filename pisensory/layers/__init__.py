@@ -16,12 +16,13 @@ weights: float32, or float64 to check gradients in.
 """
 
 from .attention import (
-    SumScratch,
+    ExactSum,
     attention_step,
     attention_step_back,
+    count_values,
     exact_weighted_sum,
     fold_attention,
-    make_sum_scratch,
+    make_exact_sum,
     positional_table,
     unfold_attention,
 )
@@ -30,8 +31,8 @@ from .dense import Dense, dense_layers, dense_layers_back, fold_dense, make_dens
 from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_lstm
 
 __all__ = [
-    "LARGEST_OUTPUT", "Block", "Dense", "Gates", "SumScratch", "as_gates", "as_weights", "attention_step",
-    "attention_step_back", "dense_layers", "dense_layers_back", "exact_weighted_sum", "fold_attention", "fold_dense",
-    "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense", "make_sum_scratch", "positional_table",
-    "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
+    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "as_gates", "as_weights", "attention_step",
+    "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum",
+    "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense",
+    "make_exact_sum", "positional_table", "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
 ]  # fmt: skip

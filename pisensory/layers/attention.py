@@ -96,28 +96,12 @@ def attention_step(weights: np.ndarray, keys: Block, attention: Block) -> None:
     np.tanh(attention.planes, out=attention.planes)
 
 
-def attention_step_back(attention: Block, values: np.ndarray, d_sums: np.ndarray, d_scores: Block) -> None:
-    """Go back through the weighted sum and `attention_step`, as far as the scores, weights times keys.
-
-    Args:
-        attention: as `attention_step` left it.
-        values: what the attention weighed, one plane (feature, candidate * episode).
-        d_sums: the gradient by the sums of attention times value (embedding, candidate * episode).
-        d_scores: receives the gradient by the scores.
-    """
-    np.multiply(attention.planes, attention.planes, out=d_scores.planes)
-    np.subtract(1, d_scores.planes, out=d_scores.planes)
-    np.multiply(d_scores.planes, values.reshape(-1), out=d_scores.planes)
-    shaped = d_scores.planes.reshape(len(d_scores.planes), *values.shape)
-    np.multiply(shaped, d_sums[:, None], out=shaped)
-
-
 # Of a float of each size: an integer of that size, the mask of the exponent, and the smallest normal exponent.
 _FLOATS = {4: (np.int32, np.int32(0x7F800000), -126), 8: (np.int64, np.int64(0x7FF0000000000000), -1022)}
 
 
-class SumScratch(NamedTuple):
-    """Scratch and constants of `exact_weighted_sum`."""
+class ExactSum(NamedTuple):
+    """Scratch and constants of `count_values` and `exact_weighted_sum`."""
 
     counts: np.ndarray  # of an integer type that is fine enough
     smallest_unit: np.ndarray  # no smaller, so that its parts have reciprocals
@@ -126,38 +110,84 @@ class SumScratch(NamedTuple):
     exponent_mask: np.ndarray
 
 
-def make_sum_scratch(attention: Block, n_features: int) -> SumScratch:
-    """Return scratch for `exact_weighted_sum` over so many features."""
+def make_exact_sum(attention: Block, n_features: int) -> ExactSum:
+    """Return what it takes to sum over so many features."""
     dtype = attention.planes.dtype
     integer, mask, smallest = _FLOATS[dtype.itemsize]
     counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
     bits = 8 * counts.dtype.itemsize - 2 - (n_features - 1).bit_length()
-    return SumScratch(counts, dtype.type(2.0 ** (bits + smallest)), dtype.type(2.0**-bits), integer, mask)
+    return ExactSum(counts, dtype.type(2.0 ** (bits + smallest)), dtype.type(2.0**-bits), integer, mask)
 
 
-def exact_weighted_sum(attention: Block, values: np.ndarray, gain: float, scratch: SumScratch, out: np.ndarray) -> None:
-    """Write gain * sum over features of attention * value into `out`: the same bits in any order.
+def count_values(values: np.ndarray, gain: float, exact: ExactSum) -> tuple[np.ndarray, np.ndarray]:
+    """Measure values in parts of a power of two, of which `exact_weighted_sum` counts whole ones.
 
-    Each product is counted in whole parts of a power of two, chosen per candidate and episode from the
-    largest value so that the sum over all features fits the integers, which add without rounding. A part is
-    below 2^-24 of the largest value, the precision of float32 itself, unless all are minute.
+    The power is chosen per candidate and episode from the largest value, so that the sum over all features fits the
+    integers. A part is below 2^-24 of the largest value, the precision of float32 itself, unless all are minute.
 
     Args:
-        attention: embeddings as channels, in [-1, 1].
-        values: one contiguous plane (feature, candidate * episode), finite, of any size.
-        gain: a constant factor.
-        scratch: of `make_sum_scratch`.
-        out: receives (embedding, candidate * episode).
+        values: (..., feature, candidate * episode), finite, of any size.
+        gain: a constant factor on the sum.
+        exact: of `make_exact_sum`.
+
+    Returns:
+        The values in parts (..., feature, candidate * episode), and gain times a part (..., candidate * episode).
     """
-    counts, smallest_unit, part, bits_as, exponent_mask = scratch
-    unit = np.maximum.reduce(np.abs(values), axis=0)
+    _, smallest_unit, part, bits_as, exponent_mask = exact
+    unit = np.maximum.reduce(np.abs(values), axis=-2)
     # The power of two at or below the largest value.
     np.maximum(unit, smallest_unit, out=unit)
     exponent = unit.view(bits_as)
     np.bitwise_and(exponent, exponent_mask, out=exponent)
     np.multiply(unit, part, out=unit)
-    np.multiply(attention.planes, np.divide(values, unit).reshape(-1), out=counts, casting="unsafe", dtype=unit.dtype)
-    total = np.add.reduce(counts.reshape(len(counts), len(values), -1), axis=1, dtype=counts.dtype)
+    counted = np.divide(values, unit[..., None, :])
     if gain != 1:
         np.multiply(unit, gain, out=unit)
-    np.multiply(total, unit, out=out, casting="unsafe", dtype=unit.dtype)
+    return counted, unit
+
+
+def exact_weighted_sum(
+    attention: Block, counted: np.ndarray, part: np.ndarray, exact: ExactSum, out: np.ndarray
+) -> None:
+    """Write gain * sum over features of attention * value into `out`: the same bits in any order.
+
+    Each product is cut to a whole number of parts, and integers add without rounding.
+
+    Args:
+        attention: embeddings as channels, in [-1, 1].
+        counted, part: of `count_values`, contiguous.
+        exact: of `make_exact_sum`.
+        out: receives (embedding, candidate * episode).
+    """
+    counts = exact.counts
+    np.multiply(attention.planes, counted.reshape(-1), out=counts, casting="unsafe", dtype=part.dtype)
+    total = np.add.reduce(counts.reshape(len(counts), len(counted), -1), axis=1, dtype=counts.dtype)
+    np.multiply(total, part, out=out, casting="unsafe", dtype=part.dtype)
+
+
+def attention_step_back(
+    weights: np.ndarray, keys: Block, attention: Block, counted: np.ndarray, d_sums: np.ndarray, d_weights: np.ndarray,
+    d_scores: Block,
+) -> np.ndarray:  # fmt: skip
+    """Go back through `exact_weighted_sum` and `attention_step`.
+
+    Args:
+        weights, keys, attention: as in `attention_step`, of wide blocks.
+        counted: of `count_values` (feature, episode).
+        d_sums: the gradient by the sums, times the part (embedding, episode).
+        d_weights: the gradient by `weights`, added to.
+        d_scores: scratch like `attention`.
+
+    Returns:
+        The planes of the gradient by 2 h.
+    """
+    planes = d_scores.planes
+    np.multiply(attention.planes, attention.planes, out=planes)
+    np.subtract(1, planes, out=planes)
+    shaped = planes.reshape(len(planes), *counted.shape)
+    np.multiply(shaped, d_sums[:, None], out=shaped)
+    # Now the gradient by the scores, but for a factor of each column: keys are fewer than embeddings to multiply.
+    column = counted.reshape(-1)
+    d_weights += d_scores.matrices @ (keys.matrices * column).swapaxes(2, 3)
+    d_hidden = (weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0]
+    return np.multiply(d_hidden, column, out=d_hidden)

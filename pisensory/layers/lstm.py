@@ -106,22 +106,30 @@ def lstm_step(
 
 
 def lstm_step_back(
+    weights: np.ndarray,
+    inputs: Block,
     gates: Gates,
     cell: np.ndarray,
     doubled_hidden: np.ndarray,
     d_doubled: np.ndarray,
     d_cell: np.ndarray,
+    d_weights: np.ndarray,
     d_gates: Gates,
-) -> None:
-    """Go back through one step of the LSTM, as far as the scores of its gates, weights times inputs.
+) -> np.ndarray:
+    """Go back through one step of the LSTM.
 
     Args:
+        weights, inputs: as in `lstm_step`, of wide blocks.
         gates: as `lstm_step` left them, tanh(c) in planes of its own.
         cell: planes of c before the step.
         doubled_hidden: planes of 2 h after the step.
         d_doubled: planes of the gradient by 2 h after the step.
         d_cell: planes of the gradient by c after the step; receives the one by c before it.
-        d_gates: receives the gradient by the scores; the planes of tanh(c) are scratch.
+        d_weights: the gradient by `weights`, added to.
+        d_gates: scratch like `gates`.
+
+    Returns:
+        The planes of the gradient by 2 h before the step.
     """
     slope = d_gates.squashed
     # 2 h = (2 o) tanh(c), of slope (2 o)(1 - tanh(c)^2) = 2 o - 2 h tanh(c) by c
@@ -144,3 +152,5 @@ def lstm_step_back(
     np.multiply(gates.update, gates.update, out=slope)
     np.subtract(_ONE, slope, out=slope)
     np.multiply(d_gates.update, slope, out=d_gates.update)
+    d_weights += d_gates.block.matrices @ inputs.matrices.swapaxes(2, 3)
+    return (weights[..., -len(cell) :].swapaxes(2, 3) @ d_gates.block.matrices)[0, 0]

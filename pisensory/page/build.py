@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import html
 import json
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ MAX_NOISE = 50
 MAX_COPIES = 4
 MAX_MODELS = 12
 MAX_BYTES = 200_000
+# Steps that the page has gone through when it opens: by then a good agent holds the pole.
+SKIPPED_STEPS = 300
 # In the order in which they become one script: the later ones use the earlier.
 _SCRIPTS = ("simulation.js", "drawing.js", "page.js")
 _FITS = "a page shows agents of the cart-pole: invariant policies with one action, or mlp policies with 5 inputs or more and one action"  # noqa: E501
@@ -84,10 +87,14 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSetting
             "version": settings.version,
             "seed": settings.seed,
             "model": 0,
-            "rival": None,
+            "rival": _rival(models),
             "divide": False,
+            "skip": SKIPPED_STEPS,
+            "unplugged": [],
             **_inputs(settings.perturbation),
         },
+        "scenarios": _scenarios(),
+        "claims": _claims(models),
         "limits": {"noise": MAX_NOISE, "copies": MAX_COPIES},
     }
     text = _fill(
@@ -135,6 +142,35 @@ def _describe(name: str, policy: Policy, params: object) -> dict[str, Any]:
         **{size: policy.config[size] for size in names},
         "weights": [_encode(array[0, 0]) for array in weights],
     }
+
+
+def _rival(models: Mapping[str, tuple[Policy, object]]) -> int | None:
+    """Return the number of the model that is shown beside the first: the first of another kind, or else the second."""
+    kinds = [policy.kind for policy, _ in models.values()]
+    others = [number for number, kind in enumerate(kinds) if kind != kinds[0]] + list(range(1, len(kinds)))
+    return others[0] if others else None
+
+
+def _scenarios() -> list[dict[str, Any]]:
+    """Return what can be tried with one click, each with the whole of its settings but the seed and the models."""
+    found = json.loads(_read("scenarios.json"))
+    return [{**scenario, "settings": {**found["settings"], **scenario["settings"]}} for scenario in found["scenarios"]]
+
+
+def _claims(models: Mapping[str, tuple[Policy, object]]) -> dict[str, Any] | None:
+    """Return what the scenarios were measured to come to, or None unless both agents of it are here."""
+    claims = json.loads(_read("claims.json"))
+    here = [fingerprint(policy, params) for policy, params in models.values()]
+    if not set(claims["fingerprints"]) <= set(here):
+        return None
+    numbers = [here.index(known) for known in claims["fingerprints"]]
+    return {"models": numbers, "starts": claims["starts"], "outcomes": claims["outcomes"]}
+
+
+def fingerprint(policy: Policy, params: object) -> str:
+    """Return what tells an agent from all others: a hash of its sizes and of its parameters."""
+    sizes = json.dumps(policy.config, sort_keys=True).encode()
+    return hashlib.sha256(sizes + check_params(params, policy.n_params).astype("<f4").tobytes()).hexdigest()[:16]
 
 
 def _encode(matrix: np.ndarray) -> dict[str, Any]:

@@ -3,8 +3,14 @@
 const STEPS_A_SECOND = 50;
 const PUSH = 10; // N, of a button or an arrow key
 const PULL = 15, MOST_PULL = 30; // N per m of drag, and N
-const LONGEST_RECORD = 300; // of what was done, in the address
-const FRAME_BUDGET = 12; // ms of steps a frame; a machine too slow for the speed falls behind instead of freezing
+const PULL_STEP = 2; // N; finer changes of a pull are not worth a record
+const LONGEST_ADDRESS = 8000; // characters; programs that pass links on cut longer ones off
+const ADDRESS_PAUSE = 400; // ms; browsers refuse to change the address much more often
+const LONGEST_SKIP = 2000; // steps
+// How long steps may take before something is drawn: ms, and where frames are slow anyway a share of one. A machine too
+// slow for the speed falls behind instead of freezing.
+const FRAME_BUDGET = 12, FRAME_SHARE = 0.5;
+const STARTS = 100; // from which a claim is measured
 const $ = (id) => document.getElementById(id);
 
 for (const model of page.models) {
@@ -14,43 +20,61 @@ for (const model of page.models) {
     layer.data = Float64Array.from({ length: layer.rows * layer.columns }, (_, i) => view.getFloat32(4 * i, true));
   }
 }
+$("layout").hidden = false;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const view = { playing: false, speed: 1, watched: 0, theme: readTheme(), last: 0, debt: 0, dragging: null, spoken: 0 };
+const view = {
+  playing: false, speed: 1, watched: 0, theme: readTheme(), last: 0, debt: 0, frames: 0, dragging: null, spoken: 0,
+  wires: { order: [], from: new Map(), since: -CROSSING, stale: true },
+  away: new Set(), // canvases that are not on screen
+  written: -ADDRESS_PAUSE, writing: null,
+};
 let run = null;
-let cards = []; // one a contender: the elements it is shown in
 
 // ---- Runs
 
-// Begin a run: `changes` to the settings of the last one, and what is to be done when.
-function restart(changes = {}, script = null) {
-  const settings = { ...currentSettings(), ...changes };
+// Begin a run: `changes` to the settings as they are now, and what is to be done when.
+function restart(changes = {}, script = []) {
+  const settings = { ...(run ? presentSettings(run) : page.settings), ...changes };
   if (settings.rival === settings.model) settings.rival = null;
-  const plugs = run ? [...run.inputs.unplugged].map((source) => [0, "plug", source]) : [];
-  run = new Run(page, settings, script || plugs);
+  run = new Run(page, settings, script);
+  run.runUntil(settings.skip);
   view.watched = Math.min(view.watched, run.contenders.length - 1);
   view.debt = 0;
-  makeCards();
+  $("seed").value = settings.seed;
+  nameCards();
   refresh();
   writeAddress();
 }
 
-function currentSettings() {
-  if (!run) return page.settings;
-  return { ...run.settings, noise: run.inputs.nNoise, copies: run.inputs.nCopies };
+// The same run once more, with everything that was done to it.
+function replay() {
+  const { settings, record, script } = run;
+  restart(settings, [...record, ...script]);
+  say("The same run once more.");
 }
 
 // Do something to the run, show it, and say it.
-function act(name, value, message) {
+function act(name, value = 0) {
   if (!run.act(name, value)) return false;
-  if (message) say(message);
+  tellAct(name, value);
   refresh();
-  if (name !== "drag" || value === 0) writeAddress();
+  writeAddress();
   return true;
 }
 
-function shuffle() {
-  act("shuffle", 0);
-  say(`Shuffled. The places now hear ${listOrder()}.`);
+const TOLD = {
+  shuffle: () => `Shuffled. The places now hear ${listOrder()}.`,
+  noise: () => `${run.inputs.nNoise} noise inputs, ${run.inputs.order.length} inputs in all.`,
+  copies: () => `${run.inputs.nCopies} of each input, ${run.inputs.order.length} inputs in all.`,
+  push: (value) => `Pushed ${value < 0 ? "left" : "right"}.`,
+  plug(source) {
+    const { name } = describe(source);
+    return run.inputs.unplugged.has(source) ? `Unplugged ${name}: it reads 0.` : `Plugged ${name} back in.`;
+  },
+};
+
+function tellAct(name, value) {
+  if (Object.hasOwn(TOLD, name)) say(TOLD[name](value));
 }
 
 function listOrder() {
@@ -58,129 +82,137 @@ function listOrder() {
   return names.length > 10 ? `${names.slice(0, 10).join(", ")} and ${names.length - 10} more` : names.join(", ");
 }
 
-function togglePlug(source) {
-  const { name } = describe(source);
-  const back = run.inputs.unplugged.has(source);
-  act("plug", source, back ? `Plugged ${name} back in.` : `Unplugged ${name}: it reads 0.`);
-}
-
-function addNoise(change) {
-  if (act("noise", change)) say(`${run.inputs.nNoise} noise inputs, ${run.inputs.order.length} inputs in all.`);
-}
-
-function addCopies(change) {
-  if (act("copies", change)) say(`${run.inputs.nCopies} of each input, ${run.inputs.order.length} inputs in all.`);
-}
-
-function push(direction) {
-  act("push", direction * PUSH, `Pushed ${direction < 0 ? "left" : "right"}.`);
-}
-
 // ---- The clock
 
 function play(playing) {
-  if (playing && run.over) restart();
   if (playing === view.playing) return;
   view.playing = playing;
   view.last = performance.now();
   view.debt = 0;
-  if (playing) {
-    say("");
-    requestAnimationFrame(frame);
-  }
+  if (playing) requestAnimationFrame(frame);
   refresh();
 }
 
 function frame(now) {
   if (!view.playing) return;
-  view.debt += (Math.min(250, Math.max(0, now - view.last)) * view.speed * STEPS_A_SECOND) / 1000;
+  const passed = Math.min(250, Math.max(0, now - view.last));
+  view.debt += (passed * view.speed * STEPS_A_SECOND) / 1000;
   view.last = now;
-  const started = performance.now();
-  while (view.debt >= 1 && view.playing) {
+  const until = performance.now() + Math.max(FRAME_BUDGET, FRAME_SHARE * passed);
+  while (view.debt >= 1) {
     step();
     view.debt -= 1;
-    if (performance.now() - started > FRAME_BUDGET) view.debt = 0;
+    if (performance.now() > until) view.debt = Math.min(view.debt, 1);
   }
-  draw();
+  draw(view.frames++ % 2);
   if (view.playing) requestAnimationFrame(frame);
 }
 
 function step() {
-  const before = run.contenders.map((contender) => contender.world.over);
-  const order = run.inputs.order, recorded = run.record.length;
+  const { order } = run.inputs, done = run.record.length;
+  const before = run.contenders.map(({ losses, again }) => ({ losses, again }));
   run.step();
-  if (run.inputs.order !== order || run.record.length !== recorded) refresh(false);
+  if (run.inputs.order !== order || run.record.length !== done) refresh(false);
+  for (const [, name, value] of run.record.slice(done)) tellAct(name, value);
   run.contenders.forEach((contender, i) => {
-    if (contender.world.over && !before[i]) say(`${contender.model.name} left the track at step ${contender.steps}.`);
+    if (contender.losses > before[i].losses) say(`${title(i)} left the track at step ${contender.steps}.`);
+    if (contender.again !== null && before[i].again === null && contender.again > 0) {
+      say(`${title(i)}: upright again after ${contender.again} steps.`);
+    }
   });
-  if (run.over) play(false);
+}
+
+function singleStep() {
+  play(false);
+  step();
+  refresh();
 }
 
 // ---- Showing
 
-function makeCards() {
-  const make = (kind, parent) => parent.appendChild(document.createElement(kind));
-  $("stages").replaceChildren();
-  cards = run.contenders.map((contender, i) => {
-    const figure = make("figure", $("stages"));
-    const canvas = make("canvas", figure);
-    canvas.tabIndex = 0;
-    canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-describedby", "keys");
-    const caption = make("figcaption", figure);
-    const cell = (label) => {
-      const box = make("div", caption);
-      if (label) make("small", box).textContent = label;
-      return [make("b", box), box];
-    };
-    const [name, first] = cell();
-    name.textContent = contender.model.name;
-    const doing = make("small", first);
-    const card = { canvas, doing, score: cell("score")[0], recent: cell("last 1000")[0], action: cell("action")[0] };
-    listen(canvas, i);
-    return card;
-  });
-  const choices = run.contenders.map((contender, i) => [i, contender.model.name]);
-  fill($("watched"), choices, view.watched);
-  $("watched-label").hidden = choices.length < 2;
-  $("layout").classList.toggle("side", choices.length > 1);
+const KINDS = { invariant: "Invariant", mlp: "Plain", linear: "Linear" };
+
+// What a contender is called: by its kind, or by its name where both are of one kind.
+function title(number) {
+  const models = run.contenders.map((contender) => contender.model);
+  const alike = models.length > 1 && models[0].kind === models[1].kind;
+  return alike ? models[number].name : KINDS[models[number].kind];
 }
 
-function fill(select, choices, chosen) {
+// The elements a contender is shown in; there are always two, of which the second may be hidden.
+function makeCard(number) {
+  const make = (kind, parent, style) => {
+    const element = parent.appendChild(document.createElement(kind));
+    if (style) element.className = style;
+    return element;
+  };
+  const figure = make("figure", $("stages"));
+  const caption = make("figcaption", figure), names = make("div", caption);
+  const card = { figure, title: make("b", names), name: null, doing: make("span", caption, "doing") };
+  names.append(" ");
+  card.name = make("small", names);
+  card.canvas = make("canvas", figure, "stage");
+  card.canvas.tabIndex = 0;
+  card.canvas.setAttribute("role", "application");
+  card.canvas.setAttribute("aria-describedby", "keys");
+  card.heights = make("canvas", figure, "height");
+  card.heights.setAttribute("aria-hidden", "true");
+  card.scores = make("div", figure, "scores");
+  listen(card.canvas, number);
+  return card;
+}
+
+function nameCards() {
+  cards.forEach((card, i) => {
+    card.figure.hidden = i >= run.contenders.length;
+    if (card.figure.hidden) return;
+    put(card.title, title(i));
+    put(card.name, run.contenders[i].model.name === title(i) ? "" : run.contenders[i].model.name);
+  });
+  const models = page.models.map((model, i) => [i, model.name]);
+  fill($("model"), models);
+  fill($("rival"), [["", "nobody"], ...models.filter(([i]) => i !== run.settings.model)]);
+  fill($("watched"), run.contenders.map((_, i) => [i, title(i)]));
+  $("watched-label").hidden = run.contenders.length < 2;
+  $("layout").classList.toggle("side", run.contenders.length > 1);
+}
+
+// Give a select these choices, unless it has them: whoever has it open would lose their place.
+function fill(select, choices) {
+  const now = [...select.options].map((option) => [option.value, option.text].join());
+  if (now.join("\n") === choices.map(([value, text]) => [value, text].join()).join("\n")) return;
   select.replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
-  select.value = String(chosen);
 }
 
 // Bring everything but the drawing into line with the run; and the drawing too, unless told not to.
 function refresh(drawn = true) {
   const { inputs, settings } = run;
-  $("play").textContent = view.playing ? "Pause" : "Play";
+  put($("play"), view.playing ? "Pause" : "Play");
   $("step").disabled = view.playing;
-  $("noise-count").textContent = inputs.nNoise;
-  $("copies-count").textContent = inputs.nCopies;
+  put($("noise-count"), inputs.nNoise);
+  put($("copies-count"), inputs.nCopies);
   $("noise-less").disabled = inputs.nNoise === 0;
   $("noise-more").disabled = inputs.nNoise === MAX_NOISE;
   $("copies-less").disabled = inputs.nCopies === 1;
   $("copies-more").disabled = inputs.nCopies === MAX_COPIES;
-  choose($("every"), settings.every, `every ${settings.every} steps`);
-  $("divide").checked = settings.divide;
-  $("shuffled").checked = settings.shuffle;
-  $("version").value = settings.version;
-  $("seed").value = settings.seed;
-  $("model").value = settings.model;
-  fill(
-    $("rival"),
-    [["", "nobody"], ...page.models.map((model, i) => [i, model.name]).filter(([i]) => i !== settings.model)],
-    settings.rival === null ? "" : settings.rival
-  );
+  choose($("every"), run.every, `every ${run.every} steps`);
+  choose($("version"), settings.version);
+  choose($("model"), settings.model);
+  choose($("rival"), settings.rival ?? "");
+  choose($("watched"), view.watched);
+  for (const [id, on] of [["divide", run.divide], ["shuffled", settings.shuffle], ["skip", settings.skip > 0]]) {
+    if ($(id).checked !== on) $(id).checked = on;
+  }
   showPlaces();
   explainMind();
+  view.wires.stale = true;
   if (drawn) draw();
 }
 
-// Set a select to a number that may not be among its options yet.
+// Set a select; to something that is not among its options yet only with a text for it.
 function choose(select, value, text) {
-  if (![...select.options].some((option) => option.value === String(value))) select.add(new Option(text, value));
+  if (select.value === String(value)) return;
+  if (text && ![...select.options].some((option) => option.value === String(value))) select.add(new Option(text, value));
   select.value = String(value);
 }
 
@@ -189,37 +221,43 @@ function showPlaces() {
   const { order, unplugged } = run.inputs;
   const heard = run.contenders[view.watched].network.capacity;
   const list = $("places");
-  $("traces").parentElement.classList.toggle("many", order.length > 10);
+  document.querySelector(".rows").classList.toggle("many", order.length > 9);
   while (list.children.length > order.length) list.lastChild.remove();
-  while (list.children.length < order.length) {
-    const row = list.appendChild(document.createElement("li"));
-    row.innerHTML = '<span class="number"></span><i></i><span class="name"></span><button type="button"></button>';
-    const place = list.children.length - 1;
-    row.lastChild.addEventListener("click", () => togglePlug(run.inputs.order[place]));
-  }
+  while (list.children.length < order.length) list.append(makePlace(list.children.length));
   order.forEach((source, place) => {
     const row = list.children[place], look = describe(source), out = unplugged.has(source);
-    const [number, swatch, name, button] = row.children;
+    const [number, swatch, name, , button] = row.children;
     const deaf = place >= heard;
-    number.textContent = place + 1;
+    put(number, place + 1);
     swatch.style.setProperty("--colour", `var(${look.colour})`);
-    name.textContent = look.name;
+    put(name, look.name);
     row.title = deaf ? "This network has no such place: it does not hear this input." : look.spoken;
     row.className = [out && "unplugged", deaf && "deaf"].filter(Boolean).join(" ");
-    button.textContent = out ? "plug in" : "unplug";
-    button.setAttribute("aria-label", `${out ? "plug in" : "unplug"} ${look.spoken}, place ${place + 1}`);
+    put(button, out ? "plug in" : "unplug");
+    describeTo(button, `${out ? "plug in" : "unplug"} ${look.spoken}, place ${place + 1}`);
   });
 }
 
-function draw() {
-  const contender = run.contenders[view.watched];
-  run.contenders.forEach((each, i) => {
-    drawStage(cards[i].canvas, each, run.push, view.theme);
-    showScores(cards[i], each);
+function makePlace(place) {
+  const row = document.createElement("li");
+  row.innerHTML = '<span class="number"></span><i></i><span class="name"></span><span class="trace"></span>'
+    + '<button type="button"></button>';
+  row.lastChild.addEventListener("click", () => act("plug", run.inputs.order[place]));
+  return row;
+}
+
+// Draw what is on screen; of the two pictures of what goes on inside only one, if so told.
+function draw(inside = null) {
+  const { theme, away } = view, watched = run.contenders[view.watched];
+  drawCrossing();
+  run.contenders.forEach((contender, i) => {
+    if (!away.has(cards[i].canvas)) drawStage(cards[i].canvas, contender, run.push, theme);
+    if (!away.has(cards[i].heights)) drawHeights(cards[i].heights, contender, run.marks, theme);
+    showScores(cards[i], contender);
   });
-  const row = $("places").firstElementChild;
-  drawTraces($("traces"), contender, run.inputs, row.getBoundingClientRect().height, view.theme);
-  drawMind($("mind"), contender, run.inputs, view.theme);
+  showTally();
+  if (inside !== 0 && !away.has($("traces"))) drawTraces($("traces"), watched, run.marks, measureRows(), theme);
+  if (inside !== 1 && !away.has($("mind"))) drawMind($("mind"), watched, run.inputs, theme);
   const now = performance.now();
   if (!view.playing || now - view.spoken > 2000) {
     view.spoken = now;
@@ -227,18 +265,85 @@ function draw() {
   }
 }
 
-function showScores(card, contender) {
-  const { world, steps, score, action } = contender;
-  const number = (value) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(1);
-  const doing = world.over ? "off the track" : contender.upright ? "holding it up" : "swinging up";
-  put(card.doing, `${contender.model.kind}, step ${steps}: ${doing}`);
-  put(card.score, number(score));
-  put(card.recent, number(contender.recentScore));
-  put(card.action, signed(action));
+// Where the rows of the places are.
+function measureRows() {
+  const row = $("places").firstElementChild, box = document.querySelector(".rows"), trace = row.children[3];
+  const left = trace.offsetLeft - row.offsetLeft;
+  return {
+    visible: box.clientHeight, scrolled: box.scrollTop, height: row.getBoundingClientRect().height,
+    left: left + 4, right: left + trace.offsetWidth - 6,
+  };
 }
 
+// Draw the wires if there is anything new to see; while some cross over there is, in every frame.
+function drawCrossing() {
+  const { wires, theme } = view, { order } = run.inputs;
+  if (wires.order !== order) {
+    const from = new Map(wires.order.map((source) => [source, wirePlace(source)]));
+    Object.assign(wires, { order, from: from.size === order.length ? from : new Map(), since: performance.now() });
+    wires.stale = true;
+  }
+  if (!wires.stale || view.away.has($("wires"))) return;
+  wires.stale = crossed() < 1;
+  drawWires($("wires"), run.inputs, wirePlace, theme);
+  describeTo($("wires"), `Wires to ${order.length} places. In their order they hear ${listOrder()}.`);
+  if (wires.stale && !view.playing) requestAnimationFrame(drawCrossing);
+}
+
+// How much of the way wires that cross over have gone.
+function crossed() {
+  return still.matches ? 1 : Math.min(1, (performance.now() - view.wires.since) / CROSSING);
+}
+
+// The place at which a source's wire is drawn to end now.
+function wirePlace(source) {
+  const { order, from } = view.wires;
+  const place = order.indexOf(source), share = crossed();
+  const start = from.get(source) ?? place;
+  return start + (place - start) * share * share * (3 - 2 * share);
+}
+
+function showScores(card, contender) {
+  const [how, text] = doing(contender);
+  put(card.doing, text);
+  if (card.doing.dataset.how !== how) card.doing.dataset.how = how;
+  const number = (value) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(1);
+  const lost = contender.losses ? `, left the track ${times(contender.losses)}` : "";
+  put(card.scores, `step ${contender.steps}: score ${number(contender.score)}, last 1000 steps `
+    + `${number(contender.recentScore)}${lost}`);
+}
+
+function times(count) {
+  return count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
+}
+
+// What a contender is doing, as [how, in words].
+function doing(contender) {
+  const { world, upright, streak, steps, triedAt, lost } = contender;
+  if (world.over) return ["off", "left the track"];
+  if (!upright) return contender.sinking ? ["down", "falling"] : ["off", "swinging it up"];
+  if (triedAt === null || lost) return ["up", "holding it up"];
+  if (contender.again === null) return ["up", streak < steps - triedAt ? "up again, holding…" : "holding it up"];
+  return ["up", contender.again ? `upright again after ${contender.again} steps` : "kept it up"];
+}
+
+// How many shuffles each contender recovered from.
+function showTally() {
+  const [what, ...counts] = $("tally").children;
+  put(what, run.tries ? "Upright again:" : "Press Shuffle, and watch the poles.");
+  counts.forEach((element, i) => {
+    const contender = run.tries ? run.contenders[i] : undefined;
+    put(element, contender ? `${title(i).toLowerCase()} ${contender.recoveries.length} of ${run.tries}` : "");
+  });
+}
+
+// Change a text only where it differs: some are read aloud whenever they are written.
 function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent !== String(text)) element.textContent = text;
+}
+
+function describeTo(element, text) {
+  if (element.getAttribute("aria-label") !== text) element.setAttribute("aria-label", text);
 }
 
 // What the pictures show, in words, for those who do not see them.
@@ -246,8 +351,8 @@ function describeAloud() {
   run.contenders.forEach((contender, i) => {
     const [x, , theta] = contender.world.state;
     const angle = Math.round((Math.abs(Math.atan2(Math.sin(theta), Math.cos(theta))) * 180) / Math.PI);
-    const text = `${contender.model.name}: cart at ${x.toFixed(1)} metres, pole ${angle} degrees from upright`;
-    cards[i].canvas.setAttribute("aria-label", text);
+    const words = `cart at ${x.toFixed(1)} metres, pole ${angle} degrees from upright`;
+    describeTo(cards[i].canvas, `${contender.model.name}: ${words}`);
   });
   const { network, model } = run.contenders[view.watched];
   const { order } = run.inputs;
@@ -258,58 +363,148 @@ function describeAloud() {
   };
   const list = order.map((source, place) => `${describe(source).spoken} ${strength(place).toFixed(2)}`);
   const what = model.kind === "invariant" ? "Mean size of attention" : "Mean size of the first weights";
-  $("mind").setAttribute("aria-label", `${what} for each place: ${list.join(", ")}`);
-  $("traces").setAttribute("aria-label", `Traces of ${order.length} inputs, by place: ${listOrder()}`);
+  describeTo($("mind"), `${what} for each place: ${list.join(", ")}`);
+  describeTo($("traces"), `Traces of ${order.length} inputs, by place: ${listOrder()}`);
 }
 
 // What the rows and colours of the heat map mean for the network that is shown.
 function explainMind() {
   const invariant = run.contenders[view.watched].model.kind === "invariant";
-  $("mind-note").textContent = invariant
+  put($("mind-note"), invariant
     ? "Attention of each embedding (row) to each input (column), and the latent code they add up to."
     : "A plain network has no attention: these are its first weights, one column for each place, and they never move."
-      + " The code is its first layer.";
-  $("low").textContent = invariant ? "−1" : "−max";
-  $("high").textContent = invariant ? "+1" : "+max";
+      + " The code is its first layer.");
+  put($("low"), invariant ? "−1" : "−max");
+  put($("high"), invariant ? "+1" : "+max");
 }
 
 function say(message) {
-  $("status").textContent = message;
+  put($("status"), message);
+}
+
+// ---- Scenarios: what can be tried with one click, and what it was measured to come to
+
+// The models a scenario is for: those its claims were measured with, or, where they are not here, the first two.
+function chosenModels() {
+  const [model, rival] = page.claims ? page.claims.models : [page.settings.model, page.settings.rival];
+  return { model, rival };
+}
+
+function playScenario(scenario) {
+  const claim = page.claims?.outcomes[scenario.id];
+  const seed = claim ? claim.seed : page.settings.seed;
+  restart({ ...page.settings, ...scenario.settings, ...chosenModels(), seed }, scenario.script);
+  say(`${scenario.title}: in a moment.`);
+  document.querySelector(".theatre").scrollIntoView({ behavior: still.matches ? "auto" : "smooth" });
+  play(true);
+}
+
+function showScenarios() {
+  const { claims } = page;
+  put($("try-note"), claims
+    ? `The bars are counts, measured from ${claims.starts} starts each: tries after which the pole was up for ${HOLD} `
+      + "steps on end without leaving the track. You can have them counted again, here and now."
+    : `Nothing has been measured with these agents; you can have it counted here, from ${STARTS} starts each.`);
+  for (const scenario of page.scenarios) $("scenarios").append(makeScenario(scenario, claims?.outcomes[scenario.id]));
+}
+
+function makeScenario(scenario, claim) {
+  const item = document.createElement("li");
+  item.innerHTML = '<div><button type="button" class="play"></button>'
+    + '<button type="button" class="check-it">Count it</button></div><p></p><div class="claim"></div>';
+  const [buttons, text, counts] = item.children, [button, check] = buttons.children;
+  put(button, scenario.title);
+  describeTo(check, `Count it here: ${scenario.title}`);
+  put(text, scenario.text);
+  if (claim) showCounts(counts, scenario.asks, claim.tries, claim.recoveries);
+  button.addEventListener("click", () => playScenario(scenario));
+  check.addEventListener("click", () => countHere(scenario, counts, check));
+  return item;
+}
+
+function showCounts(box, asks, tries, recoveries) {
+  const { model, rival } = chosenModels();
+  const models = [model, rival].filter((number) => number !== null).map((number) => page.models[number]);
+  const alike = models.length > 1 && models[0].kind === models[1].kind;
+  box.replaceChildren();
+  const add = (kind, text) => put(box.appendChild(document.createElement(kind)), text);
+  add("b", `${asks}:`);
+  models.forEach((each, i) => {
+    add("span", alike ? each.name : KINDS[each.kind].toLowerCase());
+    add("i", "");
+    box.lastChild.style.setProperty("--share", `${(100 * recoveries[i]) / tries}%`);
+    add("span", `${recoveries[i]} of ${tries}`);
+  });
+}
+
+// Count what a scenario comes to from the first seeds, a few at a time, so that the page goes on.
+async function countHere(scenario, box, button) {
+  button.disabled = true;
+  let tries = 0;
+  const recoveries = [0, 0];
+  for (let seed = 1; seed <= STARTS; seed++) {
+    const found = outcome(page, scenario, chosenModels(), seed);
+    tries += found.tries;
+    found.recoveries.forEach((list, i) => { recoveries[i] += list.length; });
+    showCounts(box, `${scenario.asks}, counted here`, tries, recoveries);
+    await new Promise((done) => setTimeout(done));
+  }
+  button.disabled = false;
 }
 
 // ---- The address: #seed=1&version=v1&...&do=120.shuffle.0~180.noise.1
 
-function writeAddress() {
+// The address of this run, and whether all that was done fits into it.
+function address() {
   const { settings, record, script } = run;
   const values = new URLSearchParams({
     seed: settings.seed, version: settings.version, model: settings.model, rival: settings.rival ?? "",
     noise: settings.noise, std: settings.noise_std, copies: settings.copies, every: settings.every,
-    shuffle: Number(settings.shuffle), divide: Number(settings.divide),
+    shuffle: Number(settings.shuffle), divide: Number(settings.divide), skip: settings.skip,
   });
-  const done = [...record, ...script].map(([step, name, value]) => `${step}.${name}.${Number(value)}`);
-  if (done.length && done.length <= LONGEST_RECORD) values.set("do", done.join("~"));
-  history.replaceState(null, "", `#${values}`);
+  if (settings.unplugged.length) values.set("unplug", settings.unplugged.join("~"));
+  const short = `#${values}`;
+  const done = [...record, ...script].map((item) => item.join("."));
+  if (done.length) values.set("do", done.join("~"));
+  const whole = `#${values}`;
+  return whole.length <= LONGEST_ADDRESS ? { text: whole, complete: true } : { text: short, complete: false };
 }
+
+// Write the address, now or as soon as the browser takes it well.
+function writeAddress() {
+  clearTimeout(view.writing);
+  const pause = view.written + ADDRESS_PAUSE - performance.now();
+  if (pause > 0) {
+    view.writing = setTimeout(writeAddress, pause);
+    return;
+  }
+  view.written = performance.now();
+  const { text, complete } = address();
+  history.replaceState(null, "", text);
+  put($("share"), complete ? "Copy link" : "Too long for a link");
+}
+
+const WHOLE = {
+  seed: ["seed", 0, 4294967295], model: ["model", 0, page.models.length - 1], rival: ["rival", 0, page.models.length - 1],
+  noise: ["noise", 0, MAX_NOISE], copies: ["copies", 1, MAX_COPIES], every: ["every", 0, 1e6],
+  skip: ["skip", 0, LONGEST_SKIP],
+};
 
 // What an address asks for, as [settings, script]; anything it lacks or that makes no sense is left as the page's own.
 function readAddress(text) {
-  const values = new URLSearchParams(text.replace(/^#/, ""));
+  const values = new URLSearchParams(text.slice(0, 2 * LONGEST_ADDRESS).replace(/^#/, ""));
   const settings = {};
-  const whole = (name, key, least, most) => {
+  for (const [name, [key, least, most]] of Object.entries(WHOLE)) {
     const value = Number(values.get(name) || NaN);
     if (Number.isInteger(value) && value >= least && value <= most) settings[key] = value;
-  };
-  whole("seed", "seed", 0, 4294967295);
-  whole("model", "model", 0, page.models.length - 1);
-  whole("rival", "rival", 0, page.models.length - 1);
-  whole("noise", "noise", 0, MAX_NOISE);
-  whole("copies", "copies", 1, MAX_COPIES);
-  whole("every", "every", 0, 1e6);
+  }
+  if (values.get("rival") === "") settings.rival = null;
   const deviation = Number(values.get("std") || NaN);
   if (deviation >= 0 && deviation < 1e6) settings.noise_std = deviation;
   for (const name of ["shuffle", "divide"]) if (values.has(name)) settings[name] = values.get(name) === "1";
   if (["v1", "v0", "harder"].includes(values.get("version"))) settings.version = values.get("version");
-  const script = (values.get("do") || "").split("~").slice(0, LONGEST_RECORD).flatMap((item) => {
+  if (values.has("unplug")) settings.unplugged = values.get("unplug").split("~").map(Number);
+  const script = (values.get("do") || "").split("~").flatMap((item) => {
     const match = /^(\d{1,9})\.([a-z]+)\.(-?\d{1,7})$/.exec(item);
     return match && Object.hasOwn(ACTS, match[2]) ? [[Number(match[1]), match[2], Number(match[3])]] : [];
   });
@@ -323,6 +518,11 @@ function openAddress() {
 }
 
 async function copyLink() {
+  if (!address().complete) {
+    say("Too much was done in this run for a link. Restart, and a link holds what you do from there.");
+    return;
+  }
+  view.written = -ADDRESS_PAUSE;
   writeAddress();
   try {
     await navigator.clipboard.writeText(location.href);
@@ -335,29 +535,20 @@ async function copyLink() {
 // ---- Hands
 
 const KEYS = {
-  ArrowLeft: () => push(-1),
-  ArrowRight: () => push(1),
+  ArrowLeft: () => act("push", -PUSH),
+  ArrowRight: () => act("push", PUSH),
   " ": () => play(!view.playing),
-  ".": () => singleStep(),
-  s: shuffle,
+  ".": singleStep,
+  s: () => act("shuffle"),
   r: () => restart(),
 };
-
-function singleStep() {
-  play(false);
-  if (run.over) restart();
-  else {
-    step();
-    refresh();
-  }
-}
 
 function listen(canvas, number) {
   const pull = (event) => {
     const box = canvas.getBoundingClientRect();
     const metres = (event.clientX - box.left - box.width / 2) / stageScale(box.width, page.physics);
     const force = PULL * (metres - run.contenders[number].world.state[0]);
-    const newtons = Math.round(Math.max(-MOST_PULL, Math.min(MOST_PULL, force)));
+    const newtons = PULL_STEP * Math.round(Math.max(-MOST_PULL, Math.min(MOST_PULL, force)) / PULL_STEP);
     if (newtons !== run.push) act("drag", newtons);
   };
   canvas.addEventListener("pointerdown", (event) => {
@@ -380,30 +571,37 @@ function listen(canvas, number) {
     if (event.ctrlKey || event.altKey || event.metaKey || !Object.hasOwn(KEYS, key)) return;
     event.preventDefault();
     event.stopPropagation();
-    KEYS[key](); // may put a new canvas in the place of this one
-    if (!canvas.isConnected) cards[Math.min(number, cards.length - 1)].canvas.focus();
+    KEYS[key]();
   });
+}
+
+function changeSeed(control) {
+  const [{ seed }] = readAddress(`seed=${control.value}`);
+  if (seed !== undefined) return restart({ seed });
+  control.value = run.settings.seed;
+  say("A seed is a whole number from 0 to 4294967295.");
 }
 
 function listenToControls() {
   const clicks = {
-    play: () => play(!view.playing), step: singleStep, restart: () => restart(), shuffle, share: copyLink,
-    "push-left": () => push(-1), "push-right": () => push(1),
-    "noise-less": () => addNoise(-1), "noise-more": () => addNoise(1),
-    "copies-less": () => addCopies(-1), "copies-more": () => addCopies(1),
+    play: () => play(!view.playing), step: singleStep, restart: () => restart(), replay, share: copyLink,
+    shuffle: () => act("shuffle"), "push-left": () => act("push", -PUSH), "push-right": () => act("push", PUSH),
+    "noise-less": () => act("noise", -1), "noise-more": () => act("noise", 1),
+    "copies-less": () => act("copies", -1), "copies-more": () => act("copies", 1),
     "new-seed": () => restart({ seed: Math.floor(Math.random() * 100000) }),
   };
   for (const [id, click] of Object.entries(clicks)) $(id).addEventListener("click", click);
   const changes = {
     every: (control) => act("every", Number(control.value)),
-    divide: (control) => act("divide", control.checked),
+    divide: (control) => act("divide", Number(control.checked)),
     speed: (control) => { view.speed = Number(control.value); },
     watched: (control) => { view.watched = Number(control.value); refresh(); },
     model: (control) => restart({ model: Number(control.value) }),
     rival: (control) => restart({ rival: control.value === "" ? null : Number(control.value) }),
     version: (control) => restart({ version: control.value }),
+    skip: (control) => restart({ skip: control.checked ? page.settings.skip : 0 }),
     shuffled: (control) => restart({ shuffle: control.checked }),
-    seed: (control) => restart(readAddress(`seed=${control.value}`)[0]),
+    seed: changeSeed,
   };
   for (const [id, change] of Object.entries(changes)) $(id).addEventListener("change", (event) => change(event.target));
   // Arrow keys push from anywhere but a control that has its own use for them.
@@ -414,30 +612,43 @@ function listenToControls() {
     KEYS[event.key]();
   });
   addEventListener("hashchange", openAddress);
-  new ResizeObserver(() => draw()).observe(document.body);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  listenToWindow();
+}
+
+function listenToWindow() {
+  const anew = () => {
     view.theme = readTheme();
+    view.wires.stale = true;
+    draw();
+  };
+  new ResizeObserver(anew).observe(document.body);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
+  document.querySelector(".rows").addEventListener("scroll", () => draw());
+  const watcher = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) view.away[isIntersecting ? "delete" : "add"](target);
+    view.wires.stale = true;
     draw();
   });
+  for (const canvas of document.querySelectorAll("canvas")) watcher.observe(canvas);
 }
 
 // Mean ms of a step and a whole drawing, over so many.
 function measure(frames) {
   const started = performance.now();
   for (let i = 0; i < frames; i++) {
-    if (run.over) restart();
     run.step();
     draw();
   }
   return (performance.now() - started) / frames;
 }
 
-fill($("model"), page.models.map((model, i) => [i, model.name]), 0);
+const cards = [makeCard(0), makeCard(1)];
 $("rival").closest("label").hidden = page.models.length < 2;
+showScenarios();
 openAddress();
 listenToControls();
 window.pisensory = {
-  page, view, restart, act, play, step: singleStep, measure, readAddress, Run, CartPole, Contender,
+  page, view, restart, act, play, step: singleStep, measure, address, readAddress, outcome, Run, CartPole, Contender,
   get run() { return run; },
 };
 if (still.matches) say("Paused, because your system asks for less motion.");

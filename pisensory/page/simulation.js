@@ -1,9 +1,13 @@
-// The real thing, without a screen: random numbers, cart-pole, networks, inputs, episodes.
-// Equations and sources: pisensory/tasks/cartpole.py, layers.py, policies/. Weights come folded, as there; what
+// The real thing, without a screen: random numbers, cart-pole, networks, inputs, runs, and what scenarios come to.
+// Equations and sources: pisensory/tasks/cartpole.py, layers/, policies/. Weights come folded, as there; what
 // is computed with them is in double precision.
 
 const TRACE_LENGTH = 240; // steps of each input that are kept for its trace
+const HISTORY = 500; // steps of the pole's height that are kept
 const SCORE_WINDOW = 1000; // steps
+const HOLD = 150; // steps on end that the pole must be up to count as held
+const BACK_AFTER = 50; // steps after which an agent that left the track starts anew
+const MOST_MARKS = 200; // shuffles whose steps are remembered
 const N_SOURCES = 5; // x, x_dot, cos(theta), sin(theta), theta_dot
 const FIRST_NOISE = 100; // a source is 5 copy + number, or FIRST_NOISE + number
 const NOTHING = 255; // no source: a place that did not exist yet
@@ -137,10 +141,11 @@ class PerceptronRun {
 
   addPlace() {} // a fixed number of places: there is nothing to add or take away
   removePlace() {}
+  reset() {} // and nothing it remembers
 }
 
 // The AttentionNeuron network: every place runs the same LSTM, a state of its own in `hidden` and `cell`.
-// Its folded weights are those of pisensory/layers.py; the hidden state is kept doubled, as there.
+// Its folded weights are those of pisensory/layers; the hidden state is kept doubled, as there.
 class InvariantRun {
   constructor(model) {
     [this.lstm, this.attend, ...this.head] = model.weights;
@@ -173,6 +178,12 @@ class InvariantRun {
       array.copyWithin(place * width, (place + 1) * width, this.n * width);
     }
     this.n--;
+  }
+
+  // Forget everything, as at the start of an episode.
+  reset() {
+    for (const array of [this.hidden, this.cell, this.attention, this.latent]) array.fill(0);
+    this.previous = 0;
   }
 
   act(observation, n) {
@@ -232,12 +243,12 @@ class Inputs {
     this.shuffler = new Random(settings.seed, SHUFFLE);
     this.noisemaker = new Random(settings.seed, NOISE);
     this.order = []; // which source is in each place
-    this.unplugged = new Set(); // sources; they read 0
     this.noise = new Float64Array(MAX_NOISE);
     this.nCopies = settings.copies;
     this.nNoise = settings.noise;
     for (let source = 0; source < N_SOURCES * this.nCopies; source++) this.order.push(source);
     for (let number = 0; number < this.nNoise; number++) this.order.push(FIRST_NOISE + number);
+    this.unplugged = new Set(settings.unplugged.filter((source) => this.order.includes(source))); // these read 0
     if (settings.shuffle) this.shuffle();
   }
 
@@ -266,18 +277,28 @@ class Inputs {
 
 // One agent in its own copy of the world, and what it went through.
 class Contender {
-  constructor(model, world, nPlaces) {
+  constructor(model, makeWorld, nPlaces) {
     this.model = model;
-    this.world = world;
+    this.makeWorld = makeWorld;
+    this.world = makeWorld();
     this.network = model.kind === "invariant" ? new InvariantRun(model) : new PerceptronRun(model);
     this.sources = new Float64Array(N_SOURCES);
     this.observation = new Float64Array(N_SOURCES * MAX_COPIES + MAX_NOISE);
     this.actions = new Float32Array(TRACE_LENGTH);
+    this.heights = new Float32Array(HISTORY); // cosine of the pole's angle, NaN while it is off the track
     this.traces = []; // by place: the last values, and the sources they came from
+    this.rewards = new Float64Array(SCORE_WINDOW);
     this.action = 0;
     this.steps = 0;
     this.score = 0;
-    this.rewards = new Float64Array(SCORE_WINDOW);
+    this.away = 0; // steps since it left the track
+    this.sinking = false; // whether the pole was up more recently than it hung
+    this.losses = 0; // times it left the track
+    this.streak = 0; // steps on end that the pole has been up, since the last shuffle
+    this.triedAt = null; // step of the last shuffle
+    this.lost = false; // whether it left the track since
+    this.again = null; // steps from there to the first of HOLD steps on end with the pole up
+    this.recoveries = []; // for each shuffle after which there were such steps, that number
     for (let place = 0; place < nPlaces; place++) this.addPlace();
   }
 
@@ -294,8 +315,25 @@ class Contender {
     this.traces.splice(place, 1);
   }
 
+  // One step: of the world, or, off the track, of waiting for the next episode.
   step(inputs, push) {
-    if (this.world.over) return;
+    const reward = this.world.over && ++this.away < BACK_AFTER ? this.wait() : this.play(inputs, push);
+    this.rewards[this.steps % SCORE_WINDOW] = reward;
+    this.heights[this.steps % HISTORY] = this.world.over ? NaN : Math.cos(this.world.state[2]);
+    this.score += reward;
+    this.steps++;
+    this.watch();
+  }
+
+  wait() {
+    const at = this.steps % TRACE_LENGTH;
+    for (const trace of this.traces) trace.sources[at] = NOTHING;
+    this.actions[at] = 0;
+    return 0;
+  }
+
+  play(inputs, push) {
+    if (this.world.over) this.beginAnew();
     this.world.observe(this.sources);
     inputs.arrange(this.sources, this.observation);
     const at = this.steps % TRACE_LENGTH;
@@ -305,10 +343,37 @@ class Contender {
     });
     this.action = this.network.act(this.observation, inputs.order.length);
     this.actions[at] = this.action;
-    const reward = this.world.step(this.action, push);
-    this.rewards[this.steps % SCORE_WINDOW] = reward;
-    this.score += reward;
-    this.steps++;
+    return this.world.step(this.action, push);
+  }
+
+  beginAnew() {
+    this.world = this.makeWorld();
+    this.network.reset();
+    this.away = 0;
+    this.sinking = false;
+  }
+
+  // Keep count of how long the pole has been up, and of the shuffles after which it was up for long enough.
+  watch() {
+    this.streak = this.upright ? this.streak + 1 : 0;
+    if (this.upright) this.sinking = true;
+    else if (Math.cos(this.world.state[2]) < -0.7) this.sinking = false;
+    if (this.world.over && !this.away) {
+      this.losses++;
+      this.lost = true;
+    }
+    if (this.streak === HOLD && this.triedAt !== null && this.again === null && !this.lost) {
+      this.again = this.steps - HOLD - this.triedAt;
+      this.recoveries.push(this.again);
+    }
+  }
+
+  // From here on it is to show whether it gets the pole up.
+  beginTry() {
+    this.triedAt = this.steps;
+    this.again = null;
+    this.lost = false;
+    this.streak = 0;
   }
 
   get recentScore() {
@@ -317,7 +382,7 @@ class Contender {
 
   // Whether the pole is up: within 12 degrees, an angle at which it can still be held.
   get upright() {
-    return Math.cos(this.world.state[2]) > Math.cos((12 / 180) * Math.PI);
+    return !this.world.over && Math.cos(this.world.state[2]) > Math.cos((12 / 180) * Math.PI);
   }
 }
 
@@ -325,25 +390,26 @@ class Contender {
 // the same seed, settings and record give the same run.
 class Run {
   constructor(page, settings, script = []) {
-    this.settings = settings;
+    this.settings = Object.freeze({ ...settings }); // it began with; what changed since is in the record
     this.script = script.slice(); // what is still to be done: [step, name, value]
     this.record = []; // what was done
+    this.marks = []; // steps of the last shuffles
+    this.tries = 0; // shuffles that were given time to show what comes of them
     this.steps = 0;
+    this.every = settings.every; // steps between shuffles, or 0
+    this.divide = settings.divide; // the sum over places by the number of copies, as in the paper
     this.push = 0; // N, on every cart
     this.pushUntil = Infinity; // step
     this.inputs = new Inputs(settings);
-    const state = initialState(settings.version, new Random(settings.seed, START), page.physics);
     const chosen = settings.rival === null ? [settings.model] : [settings.model, settings.rival];
-    this.contenders = chosen.map(
-      (number) => new Contender(
-        page.models[number], new CartPole(settings.version, state, page.physics), this.inputs.order.length
-      )
-    );
+    this.contenders = chosen.map((number) => {
+      const starts = new Random(settings.seed, START);
+      const makeWorld = () => new CartPole(
+        settings.version, initialState(settings.version, starts, page.physics), page.physics
+      );
+      return new Contender(page.models[number], makeWorld, this.inputs.order.length);
+    });
     this.setDivisor();
-  }
-
-  get over() {
-    return this.contenders.every((contender) => contender.world.over);
   }
 
   step() {
@@ -351,23 +417,42 @@ class Run {
       const [, name, value] = this.script.shift();
       this.act(name, value);
     }
-    const every = this.settings.every;
-    if (every && this.steps && this.steps % every === 0) this.inputs.shuffle();
+    if (this.every && this.steps && this.steps % this.every === 0) this.shuffle();
     if (this.steps >= this.pushUntil) this.push = 0;
     this.inputs.drawNoise();
     for (const contender of this.contenders) contender.step(this.inputs, this.push);
     this.steps++;
   }
 
+  runUntil(step) {
+    while (this.steps < step) this.step();
+  }
+
+  shuffle() {
+    this.inputs.shuffle();
+    this.beginTry();
+    this.marks = [...this.marks.slice(1 - MOST_MARKS), this.steps];
+  }
+
+  // A try counts unless another follows before the pole could have been held.
+  beginTry() {
+    const { triedAt } = this.contenders[0];
+    if (triedAt === null || this.steps - triedAt >= HOLD) this.tries++;
+    for (const contender of this.contenders) contender.beginTry();
+  }
+
   // Do something to the inputs or the carts, and keep a record of it; returns whether it could be done.
   act(name, value = 0) {
     if (!Object.hasOwn(ACTS, name) || ACTS[name](this, value) === false) return false;
-    this.record.push([this.steps, name, value]);
+    const last = this.record[this.record.length - 1];
+    // Of a pull that changes several times in one step, the last is what the carts feel.
+    if (name === "drag" && last && last[0] === this.steps && last[1] === "drag") this.record.pop();
+    this.record.push([this.steps, name, Number(value)]);
     return true;
   }
 
   setDivisor() {
-    const divisor = this.settings.divide ? this.inputs.nCopies : 1;
+    const divisor = this.divide ? this.inputs.nCopies : 1;
     for (const contender of this.contenders) contender.network.divisor = divisor;
   }
 
@@ -386,7 +471,7 @@ class Run {
 
 // Everything that can be done to a run, by the name it has in a record and in the address.
 const ACTS = {
-  shuffle: (run) => run.inputs.shuffle(),
+  shuffle: (run) => run.shuffle(),
   noise(run, change) {
     const inputs = run.inputs;
     if (change > 0 ? inputs.nNoise >= MAX_NOISE : inputs.nNoise <= 0) return false;
@@ -414,12 +499,11 @@ const ACTS = {
   },
   every(run, steps) {
     if (steps < 0) return false;
-    run.settings = { ...run.settings, every: steps };
+    run.every = steps;
     return true;
   },
-  // Whether the sum over places is divided by the number of copies, as in the paper.
   divide(run, divided) {
-    run.settings = { ...run.settings, divide: Boolean(divided) };
+    run.divide = Boolean(divided);
     run.setDivisor();
     return true;
   },
@@ -436,3 +520,26 @@ const ACTS = {
     return true;
   },
 };
+
+// What a run that begins now, with everything as it is in this one, begins with.
+function presentSettings(run) {
+  const { settings, inputs } = run;
+  return {
+    ...settings, every: run.every, divide: run.divide, noise: inputs.nNoise, copies: inputs.nCopies,
+    unplugged: [...inputs.unplugged],
+  };
+}
+
+// What a scenario comes to from one seed: how many tries there were, and the recoveries of each contender. The tries are
+// its shuffles; or there is one, of HOLD steps from `from` on, which who ever left the track has failed.
+function outcome(page, scenario, chosen, seed) {
+  const { settings, script, from, until } = scenario;
+  const run = new Run(page, { ...page.settings, ...settings, ...chosen, seed }, script);
+  if (from) {
+    run.runUntil(from);
+    run.beginTry();
+  }
+  run.runUntil(until);
+  const counted = (contender) => (from && contender.losses ? [] : contender.recoveries);
+  return { tries: run.tries, recoveries: run.contenders.map(counted) };
+}

@@ -135,7 +135,7 @@ class InvariantRun(PolicyRun):
         self._gates = layers.as_gates(block(4 * size))
         self._cell = block(size)
         self._attention = block(policy.n_embeddings)
-        self._scratch = layers.make_sum_scratch(self._attention, n_features)
+        self._exact = layers.make_exact_sum(self._attention, n_features)
         self._dense = layers.make_dense(head, n_episodes)
 
         self.observations = self._inputs.matrices[:, :, :1]
@@ -162,7 +162,8 @@ class InvariantRun(PolicyRun):
         cell = self._cell.planes
         layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
         layers.attention_step(self._attend, self._keys, self._attention)
-        layers.exact_weighted_sum(self._attention, self._values, self.policy.gain, self._scratch, self._sums)
+        counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
+        layers.exact_weighted_sum(self._attention, counted, part, self._exact, self._sums)
         np.tanh(self._sums, out=self._sums)
         layers.dense_layers(self._dense)
         np.copyto(self._previous_action, self._actions)
@@ -214,13 +215,14 @@ class InvariantSequence(Unrolled):
 
         self._inputs = [layers.wide_block(block) for block in inputs]
         self._keys = [block.part(1 + n_actions) for block in self._inputs[1:]]
-        self._values = list(inputs[:-1, 0].reshape(n_steps, n_features, n_episodes))
         gates, squashed = planes(n_steps, 4 * size), planes(n_steps, size)
         self._gates = [layers.as_gates(layers.wide_block(block), tanh) for block, tanh in zip(gates, squashed)]
         self._attention = [layers.wide_block(block) for block in planes(n_steps, policy.n_embeddings)]
         self._dense = layers.make_dense(head, n_steps * n_episodes)
         self._latent = self._dense.inputs[0].planes[:-1].reshape(policy.n_embeddings, n_steps, n_episodes)
-        self._forward()
+        exact = layers.make_exact_sum(self._attention[0], n_features)
+        self._counted, self._parts = layers.count_values(by_feature[:-1, :, 0], policy.gain, exact)
+        self._forward(exact)
         layers.dense_layers(self._dense)
         self.actions = per_step(self._dense.outputs[-1].planes, n_steps)
 
@@ -238,21 +240,24 @@ class InvariantSequence(Unrolled):
         """The LSTMs' h and c after the last step, each (feature, hidden, episode)."""
         return 0.5 * self._by_feature(self._doubled_hidden[-1:])[0], self._by_feature(self._cell[-1:])[0].copy()
 
-    def _forward(self) -> None:
-        scratch = layers.make_sum_scratch(self._attention[0], self._n_features)
-        gain, cells, hidden = self.policy.gain, list(self._cell), list(self._doubled_hidden[1:])
-        for step, (inputs, keys, values, gates, attention) in enumerate(
-            zip(self._inputs, self._keys, self._values, self._gates, self._attention)
-        ):
-            layers.lstm_step(self._lstm, inputs, gates, cells[step], cells[step + 1], hidden[step])
-            layers.attention_step(self._attend, keys, attention)
-            layers.exact_weighted_sum(attention, values, gain, scratch, self._latent[:, step])
+    def _forward(self, exact: layers.ExactSum) -> None:
+        for step, attention in enumerate(self._attention):
+            layers.lstm_step(
+                self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
+                self._doubled_hidden[step + 1],
+            )  # fmt: skip
+            layers.attention_step(self._attend, self._keys[step], attention)
+            layers.exact_weighted_sum(attention, self._counted[step], self._parts[step], exact, self._latent[:, step])
         np.tanh(self._latent, out=self._latent)
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         policy = self.policy
         d_latent, d_head = layers.dense_layers_back(self._dense, all_steps(d_actions)[None, None])
-        d_sums = policy.gain * d_latent.reshape(self._latent.shape) * (1 - self._latent**2)
+        latent, d_latent = (planes.reshape(self._latent.shape).swapaxes(0, 1) for planes in (self._latent, d_latent))
+        d_sums = np.square(latent, out=np.empty(latent.shape, latent.dtype))  # one step after the other in memory
+        np.subtract(1, d_sums, out=d_sums)
+        np.multiply(d_sums, d_latent, out=d_sums)
+        np.multiply(d_sums, self._parts[:, None], out=d_sums)
         d_lstm, d_attend = self._backward(d_sums, d_hidden)
         named = unflatten(self._params[None], policy.layout)
         return {
@@ -265,28 +270,27 @@ class InvariantSequence(Unrolled):
         """Go back through time; return the gradients by the folded weights of LSTM and attention.
 
         Args:
-            d_sums: the gradient by the sums over features (embedding, step, episode).
+            d_sums: the gradient by the sums over features, times their parts (step, embedding, episode).
             d_hidden: that by h (step, feature, hidden, episode), as far as it does not go through the sums.
         """
         d_lstm, d_attend = np.zeros_like(self._lstm), np.zeros_like(self._attend)
         d_cell = np.zeros_like(self._cell[0])
-        d_before = np.zeros_like(d_cell)  # the gradient by 2 h, of the step after
-        # One after the other in the same memory, to leave room in the cache.
+        d_before = np.zeros_like(d_cell)  # the gradient by 2 h, through the step after
+        # The scratch of one layer after the other in the same memory, to leave room in the cache.
         n_gates, n_embeddings = 4 * len(d_cell), self.policy.n_embeddings
         scratch = np.empty((max(n_gates, n_embeddings), d_cell.shape[1]), d_cell.dtype)
         d_scores = layers.wide_block(scratch[:n_embeddings])
         d_gates = layers.as_gates(layers.wide_block(scratch[:n_gates]), np.empty_like(d_cell))
-        to_hidden, to_keys = self._lstm[..., -len(d_cell) :].swapaxes(2, 3), self._attend[..., 1:].swapaxes(2, 3)
-        for step in reversed(range(len(self._gates))):
-            layers.attention_step_back(self._attention[step], self._values[step], d_sums[:, step], d_scores)
-            d_attend += d_scores.matrices @ self._keys[step].matrices.swapaxes(2, 3)
-            d_doubled = (to_keys @ d_scores.matrices)[0, 0]
+        for step in reversed(range(len(d_sums))):
+            d_doubled = layers.attention_step_back(
+                self._attend, self._keys[step], self._attention[step], self._counted[step], d_sums[step], d_attend,
+                d_scores,
+            )  # fmt: skip
             d_doubled += d_before
             if d_hidden is not None:
                 d_doubled += 0.5 * d_hidden[step].swapaxes(0, 1).reshape(d_doubled.shape)
-            layers.lstm_step_back(
-                self._gates[step], self._cell[step], self._doubled_hidden[step + 1], d_doubled, d_cell, d_gates
-            )
-            d_lstm += d_gates.block.matrices @ self._inputs[step].matrices.swapaxes(2, 3)
-            d_before = (to_hidden @ d_gates.block.matrices)[0, 0]
+            d_before = layers.lstm_step_back(
+                self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._doubled_hidden[step + 1],
+                d_doubled, d_cell, d_lstm, d_gates,
+            )  # fmt: skip
         return d_lstm, d_attend

@@ -23,8 +23,14 @@ _FORMAT = "pisensory-run"
 _PARTS = ("policy", "task", "training")
 
 
-def merge(kind: type[Settings], saved: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
-    """Return settings: those given, else those of the run to resume, else the defaults.
+def given(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are settings, as far as they were given."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in arguments.items() if name in names and value is not None}
+
+
+def merge(kind: type[Settings], saved: Mapping[str, Any], asked: Mapping[str, Any]) -> Settings:
+    """Return settings: those asked for, else those of the run to resume, else the defaults.
 
     Raises:
         FileError: if what was saved is of another kind.
@@ -32,7 +38,7 @@ def merge(kind: type[Settings], saved: Mapping[str, Any], given: Mapping[str, An
     unknown = sorted(set(saved) - {field.name for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
     if unknown:
         raise FileError(f"the run has a setting {unknown[0]!r}, which is none here: it was begun by another command")
-    return kind(**{**saved, **given})
+    return kind(**{**saved, **asked})
 
 
 def check_settings(settings: Any, least: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ disk; and whatever lines of metrics a checkpoint counts are on the disk before i
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -31,9 +32,8 @@ from .learner import Learner
 from .lock import RunLock
 from .metrics import Metrics
 from .progress import Progress
-from .signals import Stopped, StopSignals
+from .signals import HOW_TO_RESUME, Stopped, StopSignals
 
-HOW_TO_RESUME = "resume with the same settings and --resume (resume=True)"
 _CHECKPOINT_SECONDS = 20.0
 
 _log = logging.getLogger("pisensory")
@@ -50,7 +50,6 @@ def open_run(
     n_jobs: int,
     executor: ExecutorLike,
     name: str = CONFIG,
-    lock: RunLock | None = None,
 ) -> Iterator[Run]:
     """Give a run for a learner to be led through, alone in its folder; at the end, give back all that it took.
 
@@ -61,7 +60,6 @@ def open_run(
         resume: go on with the run in `run_dir`, if there is one.
         n_jobs, executor: where populations are rolled out.
         name: of the config; that of a run in stages is written at once, for all of them depend on it.
-        lock: of the folder, from the run in stages whose last one this is.
 
     Raises:
         InputError: for settings other than those of the run to resume; the message shows which.
@@ -72,9 +70,9 @@ def open_run(
     folder = Path(run_dir)
     if not folder.is_dir():  # what cannot be is refused before anything is made
         make_config(policy, task, settle({}))
-    held: Any = lock if lock is not None else RunLock(folder)
-    with StopSignals() as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, held:
-        begun = _has_begun(folder, name, resume, is_stage=lock is not None)
+    lock = RunLock(folder)
+    with StopSignals(folder) as signals, one_blas_thread(), open_executor(executor, n_jobs) as opened, lock:
+        begun = _has_begun(folder, name, resume, is_stage=lock.is_within)
         old = read_config(folder, name) if begun else None
         settings = settle({} if old is None else old["training"])
         config = make_config(policy, task, settings)
@@ -83,7 +81,7 @@ def open_run(
         tidy(folder)
         if old is None and name == RECIPE:
             write_config(folder, config, name)
-        yield Run(folder, policy, task, settings, old or config, begun, opened, signals, held)
+        yield Run(folder, settings, old or config, begun, opened, signals, lock)
 
 
 def _has_begun(folder: Path, name: str, resume: bool, is_stage: bool) -> bool:
@@ -115,37 +113,36 @@ class _Moment(NamedTuple):
     progress: dict[str, Any]
 
 
+@dataclasses.dataclass
 class Run:
     """A run folder under way.
 
     Attributes:
-        folder, settings, executor, signals, lock: as opened.
+        folder, settings, config, executor, signals, lock: as opened.
+        begun: whether there is something to go on with.
         best_params: the learner's vector (parameter,) that scored best on the held-out episodes; in best.npz.
         best_score: its mean return there.
+        stale: how many scores there were since.
+        elapsed: seconds of learning so far.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        policy: Policy,
-        task: Task,
-        settings: Any,
-        config: dict[str, Any],
-        begun: bool,
-        executor: Executor,
-        signals: StopSignals,
-        lock: RunLock,
-    ) -> None:
-        self.folder, self.settings, self.executor, self.signals, self.lock = folder, settings, executor, signals, lock
-        self._policy, self._task, self._config, self._begun = policy, task, config, begun
-        self._elapsed, self._stale = 0.0, 0
-        self.best_params, self.best_score = np.zeros(0), -np.inf
+    folder: Path
+    settings: Any
+    config: dict[str, Any]
+    begun: bool
+    executor: Executor
+    signals: StopSignals
+    lock: RunLock
+    best_params: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    best_score: float = -np.inf
+    stale: int = 0
+    elapsed: float = 0.0
 
     def lead(
         self, learner: Learner, deadline: Deadline, progress: bool | str = False, tensorboard: bool = False
     ) -> None:
         """Lead a learner to its end, or as far as it comes until the deadline; one step at least."""
-        if self._begun:
+        if self.begun:
             self._restore(learner)
         else:
             self._begin(learner)
@@ -161,7 +158,7 @@ class Run:
     def _go_on(self, learner: Learner, metrics: Metrics, writers: list[Any], bar: Progress, deadline: Deadline) -> None:
         moment, written = self._moment(learner), time.monotonic()
         try:
-            while learner.done < learner.total and self._stale < learner.patience:
+            while learner.done < learner.total and self.stale < learner.patience:
                 row = self._advance(learner)
                 for writer in writers:
                     writer.write(row)
@@ -192,23 +189,23 @@ class Run:
             row = learner.advance()
         score = row["held_out"]
         if score is not None:
-            self._stale += 1
+            self.stale += 1
             if not np.isfinite(score):
                 row["held_out"] = None
             elif score > self.best_score:
-                self.best_score, self.best_params, self._stale = float(score), learner.params, 0
+                self.best_score, self.best_params, self.stale = float(score), learner.params, 0
                 self._save(BEST, learner, learner.done, self.best_params, self.best_score)
         seconds = time.monotonic() - start
-        self._elapsed += seconds
+        self.elapsed += seconds
         return {
             learner.unit: learner.done, "env_steps": learner.env_steps, **row, "seconds": round(seconds, 4),
-            "elapsed": round(self._elapsed, 3),
+            "elapsed": round(self.elapsed, 3),
         }  # fmt: skip
 
     def _moment(self, learner: Learner) -> _Moment:
         arrays, progress = learner.state()
         counts = {
-            "done": learner.done, "env_steps": learner.env_steps, "stale": self._stale, "elapsed": self._elapsed,
+            "done": learner.done, "env_steps": learner.env_steps, "stale": self.stale, "elapsed": self.elapsed,
             "best_score": self.best_score if np.isfinite(self.best_score) else None,
         }  # fmt: skip
         return _Moment(
@@ -218,36 +215,36 @@ class Run:
     def _begin(self, learner: Learner) -> None:
         self.best_params = learner.params
         self._write(learner, self._moment(learner))  # the folder is known to do, too
-        write_config(self.folder, self._config)
+        write_config(self.folder, self.config)
 
     def _write(self, learner: Learner, moment: _Moment, metrics: Metrics | None = None) -> None:
         self.lock.check()
         if metrics is not None:
             metrics.sync()
-        write_checkpoint(self.folder, moment.arrays, {**moment.progress, "config": digest(self._config)})
+        write_checkpoint(self.folder, moment.arrays, {**moment.progress, "config": digest(self.config)})
         if metrics is not None:
             self._save(POLICY, learner, moment.done, moment.params, None)
-        self.signals.note = f" after {learner.unit} {moment.done}; a checkpoint is in {self.folder}: {HOW_TO_RESUME}"
+        self.signals.stage = f"after {learner.unit} {moment.done}; a checkpoint is "
 
     def _save(self, name: str, learner: Learner, done: int, params: np.ndarray, score: float | None) -> None:
-        about = {learner.unit: done, "task": self._config["task"], "training": self._config["training"]}
-        save_policy(self.folder / name, self._policy, params, held_out=score, **about)
+        about = {learner.unit: done, "task": self.config["task"], "training": self.config["training"]}
+        save_policy(self.folder / name, learner.policy, params, held_out=score, **about)
 
     def _restore(self, learner: Learner) -> None:
         path = self.folder / CHECKPOINT
         if not path.exists():
             raise FileError(f"{path} is missing, and the run needs it: put it back, or train in another folder")
         arrays, progress = read_checkpoint(self.folder)
-        if progress.pop("config", None) != digest(self._config):
+        if progress.pop("config", None) != digest(self.config):
             raise FileError(
                 f"{path} is of another run than {self.folder / CONFIG}, or of an older pisensory: put "
                 "the run's own back, or train in another folder"
             )
         try:
-            self.best_params = check_params(arrays.pop("best_params"), self._policy.n_params)
+            self.best_params = check_params(arrays.pop("best_params"), learner.policy.n_params)
             self.best_score = -np.inf if progress["best_score"] is None else float(progress["best_score"])
-            self._stale = check_int("stale", progress["stale"], 0)
-            self._elapsed = check_positive("elapsed", progress["elapsed"], allow_zero=True)
+            self.stale = check_int("stale", progress["stale"], 0)
+            self.elapsed = check_positive("elapsed", progress["elapsed"], allow_zero=True)
             learner.done = check_int("done", progress["done"], 0)
             learner.env_steps = check_int("env_steps", progress["env_steps"], 0)
             learner.restore(arrays, progress)

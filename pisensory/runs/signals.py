@@ -6,9 +6,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+HOW_TO_RESUME = "resume with the same settings and --resume (resume=True)"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,12 +38,15 @@ class StopSignals:
     not forgotten: at the end of the context it is TrainingInterrupted in any case. Outside the main thread, which
     alone gets signals, it does nothing.
 
+    Args:
+        folder: of the run.
+
     Attributes:
-        note: what to say to one who stopped the run.
+        stage: how far it is.
     """
 
-    def __init__(self) -> None:
-        self.note = ""
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.stage = folder, ""
         self.received: int | None = None
         self._raise_now = False
         self._before: dict[int, Any] = {}
@@ -59,8 +64,8 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if self.received is not None and (kind is None or kind is Stopped):
-            name = signal.Signals(self.received).name
-            raise TrainingInterrupted(f"stopped by {name}{self.note}", self.received) from None
+            stopped = f"stopped by {signal.Signals(self.received).name} {self.stage}in {self.folder}: {HOW_TO_RESUME}"
+            raise TrainingInterrupted(stopped, self.received) from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received = number

@@ -83,47 +83,19 @@ class EnvironmentTask(Task):
         return EnvironmentRun(self, seed, episodes)
 
 
-class _Pool:
-    """Environments not in use, by what they are made from; for all threads of a process."""
-
-    def __init__(self) -> None:
-        self._idle: dict[Any, list[Any]] = {}
-        # A lease may be collected, and so given back, while this same thread holds the lock.
-        self._lock = threading.RLock()
-
-    def take(self, task: EnvironmentTask) -> Any:
-        """Return an environment of the task that nobody uses; a new one if there is none."""
-        _close_at_exit()
-        with self._lock:
-            idle = self._idle.get(_key(task))
-            if idle:
-                return idle.pop()
-        return task.make_env()
-
-    def give(self, task: EnvironmentTask, envs: list[Any]) -> None:
-        """Let others use environments of the task."""
-        with self._lock:
-            self._idle.setdefault(_key(task), []).extend(envs)
-
-    def close(self) -> None:
-        """Close the environments that nobody uses."""
-        with self._lock:
-            idle, self._idle = self._idle, {}
-        for envs in idle.values():
-            for env in envs:
-                env.close()
-
-
-def _key(task: EnvironmentTask) -> tuple:
-    return type(task), task.env_key, task.render_mode
-
-
-_pool = _Pool()
+# Environments that nobody uses, by what they are made from, for all threads of a process.
+_idle: dict[tuple, list[Any]] = {}
+# A lease may be collected, and so given back, while this same thread holds the lock.
+_lock = threading.RLock()
 
 
 def close_environments() -> None:
     """Close the environments that no rollout is using."""
-    _pool.close()
+    with _lock:
+        envs = [env for idle in _idle.values() for env in idle]
+        _idle.clear()
+    for env in envs:
+        env.close()
 
 
 @functools.cache
@@ -136,7 +108,7 @@ def _close_at_exit() -> None:
 
 
 class Lease:
-    """Environments in use, to be given back when the last one who uses them is gone.
+    """Environments in use, idle ones before new ones; given back when the last one who uses them is gone.
 
     Args:
         task: what they are of.
@@ -144,15 +116,20 @@ class Lease:
     """
 
     def __init__(self, task: EnvironmentTask, n_envs: int) -> None:
-        self._task = task
+        _close_at_exit()
+        self._key = (type(task), task.env_key, task.render_mode)
         self.envs: list[Any] = []
         while len(self.envs) < n_envs:
-            self.envs.append(_pool.take(task))
+            with _lock:
+                idle = _idle.get(self._key)
+                env = idle.pop() if idle else None
+            self.envs.append(task.make_env() if env is None else env)
 
     def give_back(self) -> None:
         """Let others use the environments."""
-        envs, self.envs = self.envs, []
-        _pool.give(self._task, envs)
+        with _lock:
+            _idle.setdefault(self._key, []).extend(self.envs)
+        self.envs = []
 
     def __enter__(self) -> Lease:
         return self
@@ -161,8 +138,7 @@ class Lease:
         self.give_back()
 
     def __del__(self) -> None:
-        if self.envs:
-            self.give_back()
+        self.give_back()
 
 
 class EnvironmentRun(TaskRun):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from typing import Any
@@ -194,39 +193,6 @@ def shape_noise(kind: str, white: np.ndarray, before: np.ndarray | None) -> np.n
     return white
 
 
-class SensorFaults:
-    """The faults of a task's own inputs: a late one, and those that read 0.
-
-    Args:
-        perturbation: what is wrong with them.
-    """
-
-    def __init__(self, perturbation: Perturbation) -> None:
-        self._dropped = list(perturbation.dropped)
-        self._delay, self._delayed = perturbation.delay, perturbation.delayed
-        self._past: np.ndarray | None = None  # (step, channel, candidate, episode), a ring
-
-    def apply(self, values: np.ndarray, step: int) -> None:
-        """Change what the inputs read (channel, feature, candidate, episode) at this step, counted from 0."""
-        if self._delay:
-            late = values[:, self._delayed]
-            if self._past is None:
-                self._past = np.repeat(late[None], self._delay, axis=0)
-            place = step % self._delay
-            now = late.copy()
-            late[...] = self._past[place]
-            self._past[place] = now
-        if self._dropped:
-            values[:, self._dropped] = 0
-
-    def keep(self, rows: np.ndarray) -> SensorFaults:
-        """Return the faults of only these candidates."""
-        kept = copy.copy(self)
-        if self._past is not None:
-            kept._past = self._past[:, :, rows]
-        return kept
-
-
 class PerturbedRun(TaskRun):
     """A task's episodes as a policy meets them: their observations pass through a perturbation, if only a plain one.
 
@@ -263,7 +229,7 @@ class PerturbedRun(TaskRun):
         self._n_frames = n_frames
         self._step = 0
         self._heard = -1  # the last step whose observations were perturbed
-        self._faults = SensorFaults(perturbation)
+        self._past: np.ndarray | None = None  # of the late input (step, channel, candidate, episode), a ring
         self._noise = np.empty((len(draws), 0, perturbation.n_noise, self._n_channels), dtype=np.float32)
         self._noise_start = 0
         self._make_room()
@@ -291,7 +257,7 @@ class PerturbedRun(TaskRun):
             return
         own, noise = self._values[:, : self._n_sources], self._values[:, self._n_sources :]
         self.plain.observe(own.transpose(2, 1, 0, 3))
-        self._faults.apply(own, self._step)
+        self._spoil(own)
         if self.perturbation.n_noise:
             noise[...] = self._next_noise().transpose(3, 2, 0, 1)
             if self.perturbation.noise_kind == "copy":
@@ -303,6 +269,17 @@ class PerturbedRun(TaskRun):
             newest = self._indices[-1]
         self._indices = [*self._indices[1:], newest] if self._indices else self._n_frames * [newest]
         self._heard = self._step
+
+    def _spoil(self, values: np.ndarray) -> None:
+        """Have faulty inputs read what they do (channel, feature, candidate, episode)."""
+        if self.perturbation.delay:
+            late = values[:, self.perturbation.delayed]
+            if self._past is None:
+                self._past = np.repeat(late[None], self.perturbation.delay, axis=0)
+            place = self._step % self.perturbation.delay
+            late[...], self._past[place] = self._past[place].copy(), late.copy()
+        if self.perturbation.dropped:
+            values[:, self.perturbation.dropped] = 0
 
     def _show(self, sources: np.ndarray) -> np.ndarray:
         """Return the indices with which each place shows a source (feature, candidate, episode)."""
@@ -342,7 +319,7 @@ class PerturbedRun(TaskRun):
         kept.__dict__.update(self.__dict__)
         kept.plain, kept._positions = self.plain.keep(rows), self._positions[rows]
         if not self._is_plain:
-            kept._faults = self._faults.keep(rows)
+            kept._past = None if self._past is None else self._past[:, :, rows]
             kept._make_room()
             kept._values[...] = self._values[:, :, rows]
             kept._indices = [kept._show((indices // self._positions.size)[:, rows]) for indices in self._indices]

@@ -15,11 +15,10 @@ from ..files import MAX_BYTES, PathLike
 from ..parameters import check_params
 from ..policies import Policy
 from ..rollout import check_fit
-from ..runs.config import merge, name_bytes
+from ..runs.config import given, merge, name_bytes
 from ..runs.deadline import Deadline
 from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
-from ..runs.lock import RunLock
 from ..runs.run import open_run
 from ..tasks import Task
 from .optimizer import Optimizer
@@ -114,51 +113,23 @@ def train(
         MissingExtraError: if TensorBoard is asked for and tensorboardX is not installed.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    settings = {
-        "population_size": population_size, "n_episodes": n_episodes, "sigma0": sigma0, "sigma_max": sigma_max,
-        "sigma_min": sigma_min, "diagonal": diagonal, "seed": seed, "eval_every": eval_every,
-        "n_eval_episodes": n_eval_episodes,
-    }  # fmt: skip
-    return evolve(
-        policy, task, run_dir, settings, init, generations=generations, minutes=minutes, resume=resume,
-        n_jobs=n_jobs, executor=executor, progress=progress, tensorboard=tensorboard,
-    )  # fmt: skip
-
-
-def evolve(
-    policy: Policy,
-    task: Task,
-    run_dir: PathLike,
-    settings: dict[str, Any],
-    init: object,
-    *,
-    generations: int,
-    minutes: float | None,
-    resume: bool,
-    n_jobs: int,
-    executor: ExecutorLike,
-    progress: bool | str,
-    tensorboard: bool = False,
-    lock: RunLock | None = None,
-) -> TrainResult:
-    """Train as `train` does, with the settings in a dictionary; `lock` is one of the folder that is held already."""
+    asked = given(TrainSettings, locals())
     generations = check_int("generations", generations, 1)
     deadline = Deadline(minutes)
     check_fit(policy, task)
-    given = {name: value for name, value in settings.items() if value is not None}
     initial = np.zeros(policy.n_params)
     if init is not None:
         initial = check_params(init, policy.n_params)
-        given["init"] = name_bytes(initial.tobytes()) if initial.any() else TrainSettings.init
+        asked["init"] = name_bytes(initial.tobytes()) if initial.any() else TrainSettings.init
 
     def settle(saved: dict[str, Any]) -> TrainSettings:
-        merged = merge(TrainSettings, saved, given)
+        merged = merge(TrainSettings, saved, asked)
         check_covariances(policy, merged.diagonal)
         return merged
 
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
-    with open_run(run_dir, policy, task, settle, resume=resume, n_jobs=n_jobs, executor=executor, lock=lock) as run:
+    with open_run(run_dir, policy, task, settle, resume=resume, n_jobs=n_jobs, executor=executor) as run:
         learner = Evolution(policy, task, run.settings, initial, generations, run.executor)
         run.lead(learner, deadline, progress, tensorboard)
         return TrainResult(

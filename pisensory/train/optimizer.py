@@ -25,6 +25,7 @@ _STATE = (
     ("", "CMAEvolutionStrategy", (
         "mean", "mean_old", "mean_old_old", "mean_after_tell", "sigma", "_sigma_old", "pc", "pc2", "pc_neg",
         "countiter", "countevals", "itereigenupdated", "noiseS", "pop_injection_directions",
+        "_mirrormethod1_done", "_indices_of_selective_mirrors",
     )),
     ("sm", "GaussFullSampler", (
         "C", "B", "D", "last_update", "count_tell", "count_eigen", "_corr_condition", "_corr_condition_count_eigen",
@@ -39,6 +40,8 @@ _STATE = (
 )  # fmt: skip
 # What is there only once there have been two generations.
 _LATE = {"mean_old", "mean_old_old", "_sigma_old", "ps", "cs"}
+
+_LISTS = {"pop_injection_directions", "_indices_of_selective_mirrors"}
 
 
 class Optimizer:
@@ -88,7 +91,10 @@ class Optimizer:
             # The eigendecomposition costs O(n^3). The covariance changes by less than 1 % in the meantime.
             "updatecovwait": max(1, len(initial) // 100),
         }
-        return _import_cma().CMAEvolutionStrategy(np.array(initial, dtype=np.float64), sigma0, options)
+        strategy = _import_cma().CMAEvolutionStrategy(np.array(initial, dtype=np.float64), sigma0, options)
+        # What it would otherwise note only once it has mirrored samples, as it does in populations below 6.
+        strategy._mirrormethod1_done, strategy._indices_of_selective_mirrors = -2, []
+        return strategy
 
     def _standard_normal(self, *shape: int) -> np.ndarray:
         return self._generator.standard_normal(shape)
@@ -167,8 +173,8 @@ class Optimizer:
             for name in names:
                 if name not in optional or f"{holder}__{name}" in state:
                     value = self._check(name, state[f"{holder}__{name}"])
-                    if name == "pop_injection_directions":
-                        setattr(target, name, [row.copy() for row in value])
+                    if name in _LISTS:
+                        setattr(target, name, list(value.copy()))
                     else:
                         setattr(target, name, np.array(value, order="K") if value.ndim else value.item())
         self._strategy._updateBDfromSM(self._strategy.sm)
@@ -185,7 +191,7 @@ class Optimizer:
 
     def _check(self, name: str, value: np.ndarray) -> np.ndarray:
         size = len(self._strategy.mean)
-        fits = value.ndim == 0 or value.shape in ((size,), (size, size), (0,)) or name == "pop_injection_directions"
+        fits = value.ndim == 0 or value.shape in ((size,), (size, size)) or name in _LISTS
         if value.dtype.kind not in "fiub" or not fits or not np.isfinite(value).all():
             raise InputError(f"the optimizer's {name} of shape {value.shape} does not fit {size} parameters")
         return value

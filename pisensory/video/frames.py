@@ -17,7 +17,7 @@ from ..tasks import Task, TaskRun
 from ..tasks.drawing import load_font, load_pillow
 
 MAX_ROWS = 64
-_WINDOW = 200  # steps that the traces show
+_WINDOW = 200  # the most steps that the traces show
 _SCALE = 2  # traces are drawn at twice the size and shrunk, which makes them smooth
 
 PAPER, CARD, LINE = (251, 250, 247), (255, 255, 255), (222, 218, 209)
@@ -81,6 +81,7 @@ class Film:
         self._unit = width / 1280
         self._names, self._colors = _label_sources(task)
         self._ranges = _ranges(actors, len(self._names))
+        self._window = min(_WINDOW, max(actor.n_steps for actor in actors))
         self._n_rows = min(task.n_features, MAX_ROWS)
         self._row = self._px(min(max(_ROWS / self._n_rows, _LEAST_ROW), _MOST_ROW))
         self._place(width)
@@ -160,7 +161,7 @@ class Film:
         caption = top - self._px(12)
         hidden = self.task.n_features - self._n_rows
         self._write(draw, (x, caption), f"first {self._n_rows} inputs" if hidden else "inputs", _SMALL, SOFT, "lm")
-        self._write(draw, (left, caption), f"last {_WINDOW} steps", _SMALL, SOFT, "lm")
+        self._write(draw, (left, caption), f"last {self._window} steps", _SMALL, SOFT, "lm")
         for row, source in enumerate(episode.sources[step, : self._n_rows, 0]):
             middle = top + (row + 0.5) * self._row
             chip = round(0.6 * min(self._px(18), self._row))
@@ -168,12 +169,12 @@ class Film:
             draw.rectangle((*corner, corner[0] + chip - 1, corner[1] + chip - 1), self._colors[source])
             text = min(_NORMAL, 0.85 * self._row / self._unit)
             self._write(draw, (x + chip + self._px(9), middle), self._names[source], text, INK, "lm")
-        steps = np.arange(max(0, step + 1 - _WINDOW), step + 1)
-        places = size[0] * (1 - (step - steps) / _WINDOW)
+        steps = np.arange(max(0, step + 1 - self._window), step + 1)
+        places = size[0] * (1 - (step - steps) / self._window)
         shuffles = [place for at, place in zip(steps, places) if at and self.task.perturbation.reorders_at(int(at))]
         canvas.paste(self._draw_traces(size, episode, steps, places, shuffles), (left, top))
-        for place in shuffles:
-            if place > self._px(140):
+        for before, place in zip([self._px(60), *shuffles], shuffles):
+            if place > before + self._px(80):
                 self._write(draw, (left + place, caption), "shuffle", _SMALL, ACCENT, "mm")
 
     def _draw_traces(
