@@ -6,12 +6,14 @@ python docs/make_drivers.py carracing_pi.npz carracing.npz
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 import pisensory as ps
 from pisensory.video import write_video
+from pisensory.video.patches import PatchFilm
 
-SEED, STEPS, STEPS_A_FRAME = 3, 260, 4
+SEED, STEPS, STEPS_A_FRAME, STILL = 3, 260, 4, 160
 
 
 def main() -> None:
@@ -26,13 +28,11 @@ def main() -> None:
     }
     task = ps.CarRacingTask(max_steps=STEPS, perturbation=ps.Perturbation(shuffle=True))
     images = Path(__file__).parent / "images"
-    path = images / "drivers.gif"
-    write_video(path, models, task, SEED, frames_per_second=12.5, steps_per_frame=STEPS_A_FRAME, width=800)
-    from PIL import Image
-
-    with Image.open(path) as moving:
-        moving.seek(STEPS * 5 // 8 // STEPS_A_FRAME)
-        moving.convert("RGB").save(images / "drivers.png", optimize=True)
+    settings = {"frames_per_second": 12.5, "steps_per_frame": STEPS_A_FRAME, "width": 800}
+    write_video(images / "drivers.gif", models, task, SEED, **settings)
+    film = PatchFilm(models, task, SEED, 1280).frames(STEPS_A_FRAME, 0, False)
+    still = next(itertools.islice(film, STILL // STEPS_A_FRAME, None))
+    still.save(images / "drivers.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_
 
 __all__ = [
     "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "as_gates", "as_weights", "attention_step",
-    "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum", "fold_attention",
-    "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense", "make_exact_sum",
-    "positional_table", "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
+    "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum",
+    "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense",
+    "make_exact_sum", "positional_table", "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
 ]  # fmt: skip
