@@ -93,9 +93,9 @@ def finish(process: int, seconds: float) -> int | None:
     return None
 
 
-def stop(process: int, number: int, log: Path) -> None:
-    """Send a signal, and see that the process heeds it."""
-    os.kill(process, number)
+def stop(process: int, number: int, whole_group: bool, log: Path) -> None:
+    """Send a signal, to the workers too if the whole group is meant, and see that the process heeds it."""
+    (os.killpg if whole_group else os.kill)(process, number)
     code = finish(process, 60)
     if code is None:
         os.killpg(process, signal.SIGKILL)
@@ -130,7 +130,7 @@ def kill_runs(n_kills: int, kinds: list[str], number: int, seed: int) -> dict[st
                 code = finish(process, rng.uniform(0, 1.2 * seconds + n_jobs - 1))
                 if code is not None:
                     break
-                stop(process, number, log)
+                stop(process, number, rng.random() < 0.5, log)
                 kills[case] = kills.get(case, 0) + 1
             if code is None:
                 code = finish(start(command(kind, n_jobs, run_dir), log), 600)
