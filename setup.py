@@ -9,7 +9,8 @@ import setuptools
 def describe(readme: str) -> str:
     """Return a README in Markdown with the words of its links to files, and without the pictures among these."""
     of_file = r"\[([^\]]*)\]\((?!https?://|#)[^)]*\)"
-    return re.sub(of_file, r"\1", re.sub(rf"^!{of_file}\n+", "", readme, flags=re.MULTILINE))
+    without_pictures = re.sub(rf"^(\[)?!{of_file}(?(1)\]\([^)]*\))\n+", "", readme, flags=re.MULTILINE)
+    return re.sub(of_file, r"\1", without_pictures)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from .tasks import (
     CarRacingTask,
     CartPoleSwingUp,
     GymTask,
+    Mixture,
+    Part,
     Perturbation,
     PongTask,
     Senses,
@@ -39,9 +41,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent", "AntTask", "AttentionAgentPolicy", "CarRacingTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor",
     "DivergedError", "Evaluation", "ExecutorError", "FileError", "GymTask", "InputError", "InvariantPolicy",
-    "MLPPolicy", "MissingExtraError", "PatchPolicy", "Patches", "Perturbation", "PisensoryError", "Policy", "PongTask",
-    "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult", "TrainingInterrupted",
-    "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env", "register_envs", "rollout",
+    "MLPPolicy", "MissingExtraError", "Mixture", "Part", "PatchPolicy", "Patches", "Perturbation", "PisensoryError",
+    "Policy", "PongTask", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult",
+    "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env", "register_envs", "rollout",
     "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
 ]  # fmt: skip
 

@@ -52,6 +52,8 @@ def calls(folder):
         "PatchPolicy": (ps.PatchPolicy, {}),
         "Patches": (ps.Patches, {"size": 6, "stride": 6}),
         "PongTask": (ps.PongTask, {"max_steps": 3}),
+        "Mixture": (ps.Mixture, {"parts": (ps.Part(TASK),)}),
+        "Part": (ps.Part, {"task": TASK}),
         "AntTask": (ps.AntTask, {"max_steps": 3, "perturbation": ps.Perturbation(), "training": False}),
         "CartPoleSwingUp": (ps.CartPoleSwingUp, {}),
         "DaskExecutor": (ps.DaskExecutor, {"scheduler": "text"}),

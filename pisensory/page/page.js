@@ -116,9 +116,7 @@ function step() {
   for (const [, name, value] of run.record.slice(done)) tellAct(name, value);
   run.contenders.forEach((contender, i) => {
     if (contender.losses > before[i].losses) say(`${title(i)} left the track at step ${contender.steps}.`);
-    if (contender.again !== null && before[i].again === null && contender.again > 0) {
-      say(`${title(i)}: upright again after ${contender.again} steps.`);
-    }
+    if (contender.again !== null && before[i].again === null) say(`${title(i)}: ${recovery(contender)}.`);
   });
 }
 
@@ -318,13 +316,17 @@ function times(count) {
 }
 
 // What a contender is doing, as [how, in words].
+function recovery(contender) {
+  return contender.again ? `upright again after ${contender.again} steps` : "kept it up";
+}
+
 function doing(contender) {
   const { world, upright, streak, steps, triedAt, lost } = contender;
   if (world.over) return ["off", "left the track"];
   if (!upright) return contender.sinking ? ["down", "falling"] : ["off", "swinging it up"];
   if (triedAt === null || lost) return ["up", "holding it up"];
   if (contender.again === null) return ["up", streak < steps - triedAt ? "up again, holding…" : "holding it up"];
-  return ["up", contender.again ? `upright again after ${contender.again} steps` : "kept it up"];
+  return ["up", recovery(contender)];
 }
 
 // How many shuffles each contender recovered from.

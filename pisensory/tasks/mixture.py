@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_int, check_positive
+from ..errors import MAX_FACTOR, InputError, check_int, check_list, check_positive, show
 from .base import Perturbation, Senses, Share, Task, TaskRun
 from .registry import register, task_from_config, task_from_text
 
+_MOST_PARTS = 100
 _PREFIX = "mix:"
 
 
@@ -35,9 +36,9 @@ class Part:
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task) or isinstance(self.task, Mixture):
-            raise InputError(f"a part must be a task, and no mixture itself, got {self.task!r}")
-        object.__setattr__(self, "weight", check_positive("weight", self.weight))
-        object.__setattr__(self, "reference", check_positive("reference", self.reference))
+            raise InputError(f"task must be a task, and no mixture itself, got {show(self.task)}")
+        object.__setattr__(self, "weight", check_positive("weight", self.weight, maximum=MAX_FACTOR))
+        object.__setattr__(self, "reference", check_positive("reference", self.reference, maximum=MAX_FACTOR))
 
     @property
     def label(self) -> str:
@@ -71,10 +72,14 @@ class Mixture(Task):
     kind: ClassVar[str] = "mixture"
 
     def __post_init__(self) -> None:
-        parts = tuple(part if isinstance(part, Part) else Part(part) for part in self.parts)
+        listed = check_list("parts", self.parts, "(ps.Part(task),)", _MOST_PARTS)
+        for part in listed:
+            if not isinstance(part, (Part, Task)):
+                raise InputError(f"each of parts must be a ps.Part, or a task, got {show(part)}")
+        parts = tuple(part if isinstance(part, Part) else Part(part) for part in listed)
         object.__setattr__(self, "parts", parts)
         if len({(part.task.senses, part.task.n_actions) for part in parts}) != 1:
-            raise InputError(f"the parts of a mixture must be tasks of the same inputs and actions, got {parts}")
+            raise InputError(f"parts must be tasks of the same inputs and actions, got {show(parts)}")
 
     @classmethod
     def parse(cls, text: str) -> Mixture | None:

@@ -179,6 +179,11 @@ def test_what_a_pole_does_is_said_in_the_right_words(show):
     assert words == ["swinging it up"] * 2 + ["holding it up"] + ["falling"] * 2 + ["swinging it up"] * 2
 
 
+def words(again):
+    """What the page says of a pole that is upright so many steps after a shuffle."""
+    return f"upright again after {again} steps" if again else "kept it up"
+
+
 def test_upright_again_after_so_many_steps_is_counted_right(show):
     tab = show(shipped_models(), "")
     shown = scenario(tab, "shuffle")
@@ -189,20 +194,21 @@ def test_upright_again_after_so_many_steps_is_counted_right(show):
     steps(tab, 1)
     expected = [first_hold(up[:, number], left[:, number]) for number in (0, 1)]
     assert tab.evaluate("pisensory.run.contenders.map(({ again }) => again)") == expected
-    assert expected[0] > 0 and expected[1] is None
+    assert expected[0] is not None and expected[1] is None
     counts = ["invariant 1 of 1", "plain 0 of 1"]
     assert tab.locator("#tally b").all_inner_texts() == counts
     if up[-1, 0]:
-        assert tab.locator(".doing").first.inner_text() == f"upright again after {expected[0]} steps"
+        assert tab.locator(".doing").first.inner_text() == words(expected[0])
 
 
 def test_recovery_is_said_when_it_happens(show):
     tab = show(shipped_models(), "")
     begin_first_scenario(tab)
-    until = "while (pisensory.run.contenders[0].recoveries.length === 0) pisensory.step()"
-    tab.evaluate(until)
-    again = tab.evaluate("pisensory.run.contenders[0].again")
-    assert tab.locator("#status").inner_text() == f"Invariant: upright again after {again} steps."
+    said = tab.evaluate("""() => {
+      while (pisensory.run.contenders[0].recoveries.length === 0) pisensory.step();
+      return [pisensory.run.contenders[0].again, document.querySelector("#status").textContent];
+    }""")
+    assert said[1] == f"Invariant: {words(said[0])}."
 
 
 def test_the_tally_counts_tries_and_recoveries(show):
