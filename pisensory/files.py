@@ -12,7 +12,6 @@ import json
 import math
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -50,13 +49,13 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
         FileError: if the folder is missing or cannot be written, or the disk is full.
     """
     path = Path(path)
+    temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}{_TEMPORARY}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+        file = open(temporary, "xb")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with os.fdopen(handle, "wb") as file:
-            os.chmod(temporary, 0o666 & ~_umask())
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -72,12 +71,6 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
 def is_temporary(path: Path) -> bool:
     """Return whether a file is a temporary one of `atomic_write`."""
     return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

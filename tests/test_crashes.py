@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory import files
 from pisensory.files import is_temporary
 from pisensory.runs.checkpoint import read_checkpoint
 
@@ -271,7 +272,7 @@ def test_folder_that_becomes_read_only_leaves_the_last_checkpoint(tmp_path, monk
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with monkeypatch.context() as patched:
-        patched.setattr("tempfile.mkstemp", refuse)
+        patched.setattr(files, "open", refuse, raising=False)
         with pytest.raises(ps.FileError, match="Read-only"):
             ps.train(POLICY, TASK, folder, generations=4, resume=True, **SMALL)
     assert (folder / "checkpoint.npz").read_bytes() == before
