@@ -128,3 +128,14 @@ def test_what_cannot_be_kept_is_refused_before_writing(tmp_path):
     with pytest.raises(ps.FileError, match="cannot write"):
         ps.save_policy(tmp_path / "no" / "folder" / "a.npz", POLICY, PARAMS)
     assert not list(tmp_path.iterdir())
+
+
+def test_mask_of_the_process_is_heeded_and_left_alone(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", lambda mask: pytest.fail("other threads would write files that all may read"))
+            ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS)
+        assert (tmp_path / "a.npz").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)

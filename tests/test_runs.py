@@ -323,7 +323,7 @@ def test_resuming_where_nothing_has_begun_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "pisensory"):
         train(tmp_path / "run", **SMALL)
         train(tmp_path / "run")
-    assert caplog.text.count("run holds no run yet: a new one begins there") == 1
+    assert caplog.text.count("run holds no run to go on with: a new one begins there") == 1
 
 
 @pytest.mark.parametrize("kind", ["train", "clone", "recipe"])

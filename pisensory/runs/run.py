@@ -100,7 +100,7 @@ def _has_begun(folder: Path, name: str, resume: bool, is_stage: bool) -> bool:
     if (folder / CHECKPOINT).exists() and read_checkpoint(folder)[1].get("done") != 0:
         raise FileError(f"{folder} holds the checkpoint of a run without its {CONFIG}: put that back, or empty it")
     if resume:
-        _log.warning("%s holds no run yet: a new one begins there", folder)
+        _log.warning("%s holds no run to go on with: a new one begins there, with what is given now", folder)
     return False
 
 
