@@ -43,8 +43,8 @@ __all__ = [
     "DivergedError", "Evaluation", "ExecutorError", "FileError", "GymTask", "InputError", "InvariantPolicy",
     "MLPPolicy", "MissingExtraError", "Mixture", "Part", "PatchPolicy", "Patches", "Perturbation", "PisensoryError",
     "Policy", "PongTask", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult",
-    "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env", "register_envs",
-    "rollout", "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
+    "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env",
+    "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
 ]  # fmt: skip
 
 if "gymnasium" in sys.modules:
