@@ -319,6 +319,14 @@ def test_commands_do_not_go_on_with_each_others_runs(tmp_path):
         train(tmp_path / "taught")
 
 
+def test_recipe_does_not_take_over_the_runs_of_others(tmp_path):
+    train(tmp_path / "run" / "teacher", **SMALL)
+    with pytest.raises(ps.FileError, match="already holds a run"):
+        ps.train_with_teacher(POLICY, TASK, tmp_path / "run", generations=1)
+    with pytest.raises(ps.InputError, match="this run was trained with other settings"):
+        taught(tmp_path / "run", **SMALL)
+
+
 def test_resuming_where_nothing_has_begun_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "pisensory"):
         train(tmp_path / "run", **SMALL)

@@ -132,7 +132,7 @@ def train_with_teacher(
                 _teach(run, task, None if minutes is None else _TEACHER_PART * minutes, progress)
             _clone(run, policy, task, None if minutes is None else _CLONE_PART * minutes, progress)
         begun = (run.folder / CONFIG).exists()
-        settings = {} if begun else {name: getattr(run.settings, name) for name in _LAST}
+        settings = {name: getattr(run.settings, name) for name in _LAST}
         return train(
             policy, task, run.folder, **settings, generations=generations, minutes=deadline.left(), resume=begun,
             init=None if begun else load_policy(run.folder / CLONE / BEST)[1], executor=run.executor,
@@ -143,11 +143,10 @@ def train_with_teacher(
 def _teach(run: Run, task: Task, minutes: float | None, progress: bool) -> None:
     """Evolve the teacher, as far as it is not done."""
     folder, plain = run.folder / TEACHER, task.plain
-    begun = (folder / CONFIG).exists()
-    settings = {} if begun else {**PRESETS["best"], "seed": run.settings.seed}
     train(
-        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, **settings, minutes=minutes, resume=begun,
-        generations=run.settings.teacher_generations, executor=run.executor, progress=progress and TEACHER,
+        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, **PRESETS["best"], seed=run.settings.seed,
+        generations=run.settings.teacher_generations, minutes=minutes, resume=(folder / CONFIG).exists(),
+        executor=run.executor, progress=progress and TEACHER,
     )  # fmt: skip
 
 
@@ -155,16 +154,13 @@ def _clone(run: Run, policy: Policy, task: Task, minutes: float | None, progress
     """Clone the teacher, as far as that is not done."""
     folder = run.folder / CLONE
     teacher = load_policy(run.folder / TEACHER / BEST)
-    begun = (folder / CONFIG).exists()
-    settings: dict[str, Any] = {}
+    begun, rounds, gain = (folder / CONFIG).exists(), run.settings.clone_rounds, None
     if not begun:
         with run.signals.interruptible():
             gain = choose_gain(*teacher, task.plain, executor=run.executor)
-        rounds = run.settings.clone_rounds
-        settings = {**_CLONING, "teacher_gain": gain, "rounds": rounds, "patience": rounds, "seed": run.settings.seed}
     clone(
-        policy, teacher, task, folder, **settings, minutes=minutes, resume=begun, executor=run.executor,
-        progress=progress and CLONE,
+        policy, teacher, task, folder, **_CLONING, teacher_gain=gain, rounds=rounds, patience=rounds,
+        seed=run.settings.seed, minutes=minutes, resume=begun, executor=run.executor, progress=progress and CLONE,
     )  # fmt: skip
 
 

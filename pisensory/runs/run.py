@@ -27,7 +27,7 @@ from .board import Board
 from .checkpoint import read_checkpoint, write_checkpoint
 from .config import digest, make_config, read_config, refuse_differences, write_config
 from .deadline import Deadline
-from .folder import BEST, CHECKPOINT, CONFIG, POLICY, RECIPE, check_free, tidy
+from .folder import BEST, CHECKPOINT, CLONE, CONFIG, POLICY, RECIPE, TEACHER, check_free, tidy
 from .learner import Learner
 from .lock import RunLock
 from .metrics import Metrics
@@ -90,7 +90,8 @@ def _has_begun(folder: Path, name: str, resume: bool, is_stage: bool) -> bool:
     Raises FileError if it can do neither.
     """
     there = {config for config in (CONFIG, RECIPE) if (folder / config).exists()} - ({RECIPE} if is_stage else set())
-    if there and not resume:
+    stages = [stage for stage in (TEACHER, CLONE) if name == RECIPE and (folder / stage).exists()]
+    if (there or stages) and not resume:
         raise FileError(f"{folder} already holds a run: resume it (--resume), or choose another folder")
     if name in there:
         return True
