@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 _LARGEST = 2.0**60
 # Outputs of a relu are kept below it: so many more bits are left for the number of terms of the next product.
 LARGEST_OUTPUT = 2.0**50
+# How many numbers after the start of its memory each block begins, in turn. Large arrays all begin at a page, and those
+# that begin alike compete for the same lines of the cache.
+_starts = itertools.cycle(range(0, 16 * 80, 80))
 
 
 class Block(NamedTuple):
@@ -32,8 +36,9 @@ def make_block(n_candidates: int, n_features: int, n_channels: int, n_episodes: 
     """Return a block of zeros."""
     plane = n_features * n_candidates * n_episodes
     # Planes that start at multiples of 4096 bytes compete for the same lines of the cache.
-    padding = 16 if plane % 1024 == 0 else 0
-    planes: np.ndarray = np.zeros((n_channels, plane + padding), dtype=dtype)[:, :plane]
+    row, start = plane + (16 if plane % 1024 == 0 else 0), next(_starts)
+    planes: np.ndarray = np.zeros(start + n_channels * row, dtype=dtype)[start:].reshape(n_channels, row)
+    planes = planes[:, :plane]
     shaped = planes.reshape(n_channels, n_features, n_candidates, n_episodes)
     return Block(shaped.transpose(2, 1, 0, 3), planes)
 
