@@ -40,7 +40,7 @@ def main():
             minutes=options.minutes,
             init=np.random.default_rng(0).uniform(-0.5, 0.5, policy.n_params),
             n_jobs=options.jobs,
-            resume=True,
+            resume=(options.out / name).exists(),
             progress=True,
         )
         trained[name] = policy, result.params
