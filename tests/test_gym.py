@@ -371,16 +371,11 @@ def test_failing_environments_are_named_with_the_episode(tmp_path):
 
 def test_failing_environments_leave_the_checkpoint(tmp_path, monkeypatch):
     settings = {"population_size": 4, "n_episodes": 2, "n_eval_episodes": 2, "resume": True}
-    policy, task = ps.MLPPolicy(12, 1, ()), ps.GymTask(Counter)
-    ps.train(policy, task, tmp_path / "run", generations=1, **settings)
+    ps.train(ps.MLPPolicy(12, 1, ()), ps.GymTask(Counter), tmp_path / "run", generations=1, **settings)
     before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
-
-    def fail(counter, action):
-        raise RuntimeError("the motor is on fire")
-
-    monkeypatch.setattr(Counter, "step", fail)
-    with pytest.raises(ps.TaskError, match="on fire"):
-        ps.train(policy, task, tmp_path / "run", generations=2, **settings)
+    monkeypatch.setattr(Counter, "step", lambda self, action: 1 / 0)
+    with pytest.raises(ps.TaskError, match="ZeroDivisionError"):
+        ps.train(ps.MLPPolicy(12, 1, ()), ps.GymTask(Counter), tmp_path / "run", generations=2, **settings)
     assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == before
 
 
