@@ -93,12 +93,6 @@ def open_regular(path: PathLike, limit: int) -> IO[bytes]:
     return file
 
 
-def open_append(path: PathLike) -> IO[bytes]:
-    """Open a regular file, made if it is missing, to write at its end; raise FileError if that fails."""
-    path = as_path(path)
-    return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
-
-
 class _Pieces(io.BufferedReader):
     """A file of which no more than a piece is read at once."""
 

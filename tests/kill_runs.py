@@ -20,13 +20,12 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process that forks should have one thread
 
 import numpy as np
+from run_results import results
 
 import pisensory as ps
 from pisensory.cli import main
-from pisensory.runs import read_metrics, run
-from pisensory.runs.checkpoint import read_checkpoint
+from pisensory.runs import run
 
-TIMES = {"seconds", "rollout_seconds", "steps_per_second", "elapsed"}
 TRAIN = ["--max-steps", "30", "-p", "6", "-e", "2", "--eval-episodes", "4", "--eval-every", "2", "--seed", "3"]
 CLONE = ["--max-steps", "20", "--rounds", "8", "--batch-size", "4", "--teacher-rounds", "2", "--updates", "4"]
 CLONE += ["--window", "5", "--eval-episodes", "4", "--eval-every", "2", "--seed", "3", "-s"]
@@ -41,22 +40,6 @@ KINDS = {
     "recipe": (["train", "invariant"], ["-m", "5"], [*TRAIN, *NETWORK, "--max-steps", "8", "--head-sizes", "none"]),
     "gym": (["train", "mlp"], ["-m", "12"], ["--task", "gym:Pendulum-v1", *TRAIN, "--max-steps", "10"]),
 }
-
-
-def results(folder: Path) -> dict:
-    """What a run has come to, file by file, but for times."""
-    found: dict = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.name == "metrics.csv":
-            rows = read_metrics(path.parent)
-            found[name] = [{column: value for column, value in row.items() if column not in TIMES} for row in rows]
-        elif path.name == "checkpoint.npz":
-            arrays, progress = read_checkpoint(path.parent)
-            found[name] = {**{key: value.tobytes() for key, value in arrays.items()}, **progress, "elapsed": 0}
-        elif path.is_file():
-            found[name] = path.read_bytes()
-    return found
 
 
 def command(kind: str, n_jobs: int, folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_results import results
 
 import pisensory as ps
 from pisensory.cloning import recipe
@@ -31,7 +32,6 @@ TEACHER = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0
 INIT = np.random.default_rng(0).standard_normal(POLICY.n_params)
 SMALL = {"population_size": 4, "n_episodes": 2, "n_eval_episodes": 2, "eval_every": 1}
 CLONING = {"batch_size": 4, "updates": 2, "window": 5, "n_eval_episodes": 2, "eval_every": 1, "teacher_rounds": 1}
-TIMES = {"seconds", "rollout_seconds", "steps_per_second", "elapsed"}
 
 
 def elsewhere(do, *arguments, **settings):
@@ -63,22 +63,6 @@ KINDS = {
     "clone from a vector": (clone, {**CLONING, "rounds": 2, "init": INIT}),
     "recipe": (taught, {**SMALL, "teacher_generations": 2, "clone_rounds": 2, "seed": 3}),
 }
-
-
-def results(folder):
-    """What a run has come to, file by file, but for times."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.name == "metrics.csv":
-            rows = read_metrics(path.parent)
-            found[name] = [{column: value for column, value in row.items() if column not in TIMES} for row in rows]
-        elif path.name == "checkpoint.npz":
-            arrays, progress = read_checkpoint(path.parent)
-            found[name] = {**{key: value.tobytes() for key, value in arrays.items()}, **progress, "elapsed": 0}
-        elif path.is_file():
-            found[name] = path.read_bytes()
-    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
