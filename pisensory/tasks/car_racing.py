@@ -14,12 +14,13 @@ from ..errors import InputError, MissingExtraError, check_bool, check_choice, ch
 from ..layers.patches import Patches
 from . import car_picture
 from .base import Perturbation, Task
-from .frames import FramesRun, FramesTask, View, to_gray
+from .frames import FramesRun, FramesTask, View, coarsen, to_gray
 from .libraries import load_library, quiet
 
 VIEWS = {
     "gray": View(Patches(6, 6), n_frames=4, size=car_picture.SIZE),
     "color": View(Patches(7, 4), n_frames=1, size=car_picture.SIZE, n_colors=3),
+    "coarse": View(Patches(16, 8), n_frames=4, size=car_picture.SIZE // 3),
 }
 CAMERAS = ("velocity", "hull")
 PICTURES = ("own", "gymnasium")
@@ -41,11 +42,12 @@ class CarRacingTask(FramesTask):
     | --- | --- | --- | --- |
     | gray | a patch of 6 x 6 pixels of the last four frames, gray | 256, 144 | `PatchPolicy.car_racing()` |
     | color | a patch of 7 x 7 pixels of a frame, every 4 pixels, red, green, blue | 529, 147 | `AttentionAgentPolicy` |
+    | coarse | gray, of pixels three times as wide, 16 x 16 every 8 | 9, 1024 | `carracing-driver` |
 
     Args:
         max_steps: the length of an episode.
         perturbation: what is done to the patches on their way to the policy.
-        view: "gray" or "color".
+        view: "gray", "color" or "coarse".
         camera: what is up in the picture: "velocity", as when the published weights were trained, or "hull".
         colors: of the grass: "2018", likewise, or "v3".
         background: what stands in place of the grass: None, "noise:SEED" or the path of a picture.
@@ -102,7 +104,7 @@ class CarRacingTask(FramesTask):
 
     @classmethod
     def parse(cls, text: str) -> CarRacingTask | None:
-        """Return the task called "carracing", or "carracing:color" for that view."""
+        """Return the task called "carracing", or "carracing:color" and so on for another view."""
         kind, colon, view = text.partition(":")
         if kind != cls.kind or (colon and view not in VIEWS):
             return None
@@ -246,7 +248,7 @@ class CarRacingRun(FramesRun):
             return
         grid, n_rows = car_picture.pixel_grid(), car_picture.SEEN
         shown = self._look(places, grid)
-        gray = self.task.view == "gray"
+        gray = self.task.seen.n_colors == 1
         for place, numbers in zip(places, shown):
             road = self._roads[place]
             paints = road.levels if gray else road.paints
@@ -256,15 +258,19 @@ class CarRacingRun(FramesRun):
                 seen = to_gray(seen) if gray else seen
                 grass = numbers <= car_picture.LIGHT
                 frame[grass] = seen.reshape(frame.shape)[grass]
-            self._values[place][-1, :n_rows] = frame.reshape(n_rows, car_picture.SIZE, -1)
+            self._values[place][-1] = self._fit(frame.reshape(n_rows, car_picture.SIZE, -1))
 
     def _as_seen(self, picture: np.ndarray) -> np.ndarray:
         """Return Gymnasium's picture (row, column, color) as the view has it."""
-        if self.task.view == "color":
+        if self.task.seen.n_colors > 1:
             return picture
-        gray = to_gray(picture)
-        gray[car_picture.SEEN :] = 0
-        return gray[..., None]
+        return self._fit(to_gray(picture)[: car_picture.SEEN, :, None])
+
+    def _fit(self, picture: np.ndarray) -> np.ndarray:
+        """Return the upper rows of a picture (row, column, color) as one of the view's size, uint8, the rest black."""
+        whole = np.zeros((car_picture.SIZE, *picture.shape[1:]), np.uint8)
+        whole[: len(picture)] = picture
+        return coarsen(whole, car_picture.SIZE // self.task.seen.size)
 
     def _look(self, places: list[tuple[int, int]], grid: car_picture.Grid) -> np.ndarray:
         """Return what the pixels show of these episodes, as numbers of the bitmaps (car, pixel)."""

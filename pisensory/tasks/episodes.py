@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -93,3 +93,10 @@ class TaskRun(ABC):
             InputError: if there are no pictures of the task: ask for them with `Task.with_pictures`.
         """
         raise InputError("there are no pictures of this task")
+
+    def world(self, place: tuple[int, int]) -> Any:
+        """Return the simulator of one episode (candidate, episode), for teachers that see more than policies do.
+
+        Raises InputError if there is none to be looked into.
+        """
+        raise InputError("this task has no simulator to look into: take a teacher that sees what policies see")
