@@ -21,7 +21,7 @@ from ..teachers import Teacher
 
 _FORMAT = "pisensory-episodes"
 _BEGINNINGS = 0.2
-_MOST_HELD = 64  # batches whose files are open
+_MOST_HELD = 512  # batches whose files are open
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
 TeacherFunction = Callable[[np.ndarray], np.ndarray]
