@@ -2,7 +2,8 @@
 
 from .base import Teacher
 from .driver import Driver
+from .player import Player
 
-TEACHERS: dict[str, type[Teacher]] = {teacher.kind: teacher for teacher in (Driver,)}
+TEACHERS: dict[str, type[Teacher]] = {teacher.kind: teacher for teacher in (Driver, Player)}
 
-__all__ = ["TEACHERS", "Driver", "Teacher"]
+__all__ = ["TEACHERS", "Driver", "Player", "Teacher"]
