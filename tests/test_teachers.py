@@ -52,6 +52,38 @@ def test_cautious_drivers_are_slower(racing):
     assert slow < 0.8 * fast
 
 
+def test_player_wins_points():
+    pytest.importorskip("ale_py")
+    for seed in (0, 1):  # one after the other in the same console
+        assert perform(TEACHERS["player"](), ps.PongTask(max_steps=420), 1, seed) >= [3]
+
+
+def test_player_says_how_much_worse_other_actions_are():
+    pytest.importorskip("ale_py")
+    batch = collect(TEACHERS["player"](), _pong_student(), ps.PongTask(max_steps=60), 1, 0)
+    labels = batch.labels[..., 0]
+    assert (labels[:, [1, 4, 5]] == -1).all()
+    assert (labels.max(axis=1) == 1).all()
+    assert ((labels > -1) & (labels < 1)).any()
+
+
+def test_what_is_rehearsed_has_not_happened():
+    pytest.importorskip("ale_py")
+    game = ps.PongTask().make_env()
+    game.reset(3)
+    before = game.look()
+    with game.rehearsal():
+        game.advance(2)
+        assert game.look() != before
+    assert game.look() == before
+    game.close()
+
+
+def _pong_student():
+    student = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
+    return student, student.initial(np.random.default_rng(0))
+
+
 def test_batches_show_what_the_student_saw(racing):
     batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 3, 5, (0.0, 1.0))
     assert batch.newest.dtype == np.uint8

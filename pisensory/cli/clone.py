@@ -10,14 +10,15 @@ from __future__ import annotations
 import argparse
 
 from ..cloning import clone
+from ..cloning.episodes import AnyTeacher
 from ..errors import MAX_COUNT, InputError, check_int
 from ..evaluate import evaluate, score_table
 from ..files import load_params
 from ..runs import BEST, CONFIG
-from ..train import train
-from ..train.loop import check_covariances
 from ..tasks import TASKS
 from ..teachers import TEACHERS
+from ..train import train
+from ..train.loop import check_covariances
 from .arguments import add_options, given
 from .options import Model, add_sizes, add_task, choose_run, choose_task, load_model, policy_names
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
     if (options.model is None) == (options.teacher is None):
         raise InputError("say who is to teach: TEACHER, a trained policy, or --teacher, which sees the simulator")
+    teaches: AnyTeacher
     teacher, models = None, {}
     if options.teacher is not None:
         teaches = TEACHERS[options.teacher]()

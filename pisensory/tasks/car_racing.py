@@ -236,10 +236,11 @@ class CarRacingRun(FramesRun):
 
     def _paint(self, episode: int) -> np.ndarray:
         """Return the background of an episode, as the view has it (row, column, color)."""
-        if self.task.background == _NOISE:
+        background = self.task.background or _NOISE
+        if background == _NOISE:
             picture = car_picture.noise_picture(int(episode_generator(self.seed, SCENE, episode).integers(2**31)))
         else:
-            picture = load_background(self.task.background)
+            picture = load_background(background)
         return to_gray(picture)[..., None] if self.task.seen.n_colors == 1 else picture
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

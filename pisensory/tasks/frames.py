@@ -144,7 +144,7 @@ def to_gray(colors: np.ndarray) -> np.ndarray:
 
 
 def coarsen(picture: np.ndarray, factor: int) -> np.ndarray:
-    """Return a picture (row, column, color), uint8, of pixels that are each the mean of `factor` x `factor`, rounded."""
+    """Return a picture (row, column, color), uint8, each pixel the mean of `factor` x `factor`, rounded."""
     if factor == 1:
         return picture
     rows, columns, n_colors = picture.shape

@@ -145,7 +145,7 @@ class PongGame:
 
     def look(self) -> Court:
         """Return what the console's memory says of the court."""
-        memory, late = self._ale.getRAM(), self._ale.getFrameNumber() % 2 == 0
+        memory, late = self._ale.getRAM(), self._ale.getEpisodeFrameNumber() % 2 == 0
         with self.rehearsal():
             if late:  # the cell of the knob is that of the other paddle's in every second frame
                 self._ale.act(self._actions[0])

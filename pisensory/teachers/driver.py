@@ -15,7 +15,10 @@ import numpy as np
 from .base import Teacher
 
 _SMOOTH = 7  # pieces of the track over which its curvature is averaged
-_BEHIND, _AHEAD = 3, 12  # pieces among which the nearest is looked for, so that no other part of the track is taken for it
+_BEHIND, _AHEAD = (
+    3,
+    12,
+)  # pieces among which the nearest is looked for, so that no other part of the track is taken for it
 _STRAIGHT = 1e-4  # curvature of what counts as straight, 1/m
 
 

@@ -1,8 +1,8 @@
 """A player for Pong that reads the console's memory and tries its returns in copies of the game; it sees no picture.
 
-The paddle follows a knob. Both lag, by a law that was found by watching them: in each frame that an action lasts the knob
-turns by 5.7 rows; every second frame the paddle goes half of the way to where the knob was a frame or so ago. So what
-five actions, and rest after them, make of the paddle by the time the ball arrives is known for all of their 243 ways.
+The paddle follows a knob. Both lag, by a law that was found by watching them: in each frame that an action lasts the
+knob turns by 5.7 rows; every second frame the paddle goes half of the way to where the knob was a frame or so ago. So
+what five actions, and rest after them, make of the paddle until the ball arrives is known for all of their 243 ways.
 """
 
 from __future__ import annotations
