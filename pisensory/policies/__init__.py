@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from ..errors import InputError, show
+from .agents import Agents
 from .attention_agent import AttentionAgentPolicy
 from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
@@ -14,8 +15,8 @@ from .patches import PatchPolicy
 P = TypeVar("P", bound=Policy)
 
 __all__ = [
-    "POLICIES", "Agent", "AttentionAgentPolicy", "InvariantPolicy", "MLPPolicy", "PatchPolicy", "Policy", "PolicyRun",
-    "Unrolled", "policy_from_config", "register",
+    "POLICIES", "Agent", "Agents", "AttentionAgentPolicy", "InvariantPolicy", "MLPPolicy", "PatchPolicy", "Policy",
+    "PolicyRun", "Unrolled", "policy_from_config", "register",
 ]  # fmt: skip
 
 POLICIES: dict[str, type[Policy]] = {
