@@ -9,9 +9,9 @@ print(ps.evaluate(policy, result.params, task).mean)
 
 import sys
 
+from .c_code import export_c
 from .cloning import CloneResult, clone, train_with_teacher
 from .errors import DivergedError, ExecutorError, FileError, InputError, MissingExtraError, PisensoryError, TaskError
-from .c_code import export_c
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy

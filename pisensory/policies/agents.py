@@ -80,5 +80,7 @@ class Agents:
             which = which.astype(int)
         fits = which.shape == (len(self),) if which.dtype.kind == "b" else which.dtype.kind in "iu" and which.ndim == 1
         if not fits or (which.dtype.kind != "b" and ((which < 0) | (which >= len(self))).any()):
-            raise InputError(f"agents must be numbers from 0 to {len(self) - 1}, or {len(self)} bools, got {show(agents)}")
+            raise InputError(
+                f"agents must be numbers from 0 to {len(self) - 1}, or {len(self)} bools, got {show(agents)}"
+            )
         self._run.forget(which)
