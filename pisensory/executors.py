@@ -44,13 +44,14 @@ class Executor(Protocol):
 
 
 ExecutorLike = Union[str, Executor, None]
+# Each has `n_workers`, and `n_near`: how many are surely on this machine, and worth sending work of milliseconds to.
 OpenExecutor = Union["SerialExecutor", "ProcessExecutor", "DaskExecutor", "ForeignExecutor"]
 
 
 class SerialExecutor:
     """Runs everything here, one item after the other."""
 
-    n_workers = 1
+    n_workers = n_near = 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Return function(item) for every item, in order."""
@@ -75,7 +76,7 @@ class ProcessExecutor:
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
-        self.n_workers = count_jobs(n_jobs)
+        self.n_workers = self.n_near = count_jobs(n_jobs)
         self._pool: Any = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -145,6 +146,8 @@ class DaskExecutor:
         MissingExtraError: if `distributed` is not installed.
         ExecutorError: if there is no scheduler at the address.
     """
+
+    n_near = 1
 
     def __init__(self, scheduler: Any) -> None:
         self._given = None if isinstance(scheduler, str) else scheduler
@@ -219,6 +222,8 @@ class ForeignExecutor:
         executor: with a `map(function, items)`.
         n_workers: how many it has, if it does not tell.
     """
+
+    n_near = 1
 
     def __init__(self, executor: Executor, n_workers: int) -> None:
         self._executor, self._n_workers = executor, n_workers
