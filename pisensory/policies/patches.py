@@ -277,7 +277,7 @@ class PatchRun(PolicyRun):
     def step(self) -> None:
         """Compute `actions` from `observations`, and advance the state."""
         alive = np.ones(self._seen.shape[:2], bool) if self.alive is None else self.alive
-        for candidate, episode in np.argwhere(alive):
+        for candidate, episode in zip(*np.nonzero(alive)):
             latent = self._look(candidate, episode)
             self._head.see(candidate, episode, latent, self._latent[candidate, episode])
         self._head.act()
