@@ -153,11 +153,10 @@ def _start(arguments: Iterable[str], log: Path) -> str:
         with _lock:
             if _stopping.is_set():
                 raise _Failed("stopped")
-            # Ctrl-C is for the sweep, which passes it on in its own way.
+            # In the sweep's own session: it is of its priority, and stopped by Ctrl-C with a checkpoint, as alone.
             child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment,
-                start_new_session=True,
-            )  # fmt: skip
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment
+            )
             _children.add(child)
         try:
             assert child.stdout is not None
