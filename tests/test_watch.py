@@ -11,7 +11,7 @@ import pisensory as ps
 from pisensory.cli import main
 from pisensory.tasks.cartpole import accelerations
 from pisensory.video import watch
-from pisensory.video.watch import Show
+from pisensory.video.show import Show
 
 pygame = pytest.importorskip("pygame")
 pytest.importorskip("PIL.Image")
@@ -50,7 +50,7 @@ def on_screen():
 
 
 def test_an_episode_left_alone_is_that_of_a_rollout_and_the_next_follows(monkeypatch):
-    monkeypatch.setattr("pisensory.video.watch._HOLD", 0.02)
+    monkeypatch.setattr("pisensory.video.show._HOLD", 0.02)
     task = ps.CartPoleSwingUp("harder", max_steps=40)
     show = Show({"a": INVARIANT}, task, 5, **FAST)
     while len(show.watched) < 3:
@@ -279,6 +279,6 @@ def test_missing_packages_name_the_extra(monkeypatch, module):
     ],
 )
 def test_mistakes_are_told_before_a_window_opens(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr("pisensory.video.watch.Window", None)
+    monkeypatch.setattr("pisensory.video.show.Window", None)
     assert main(["watch", "cartpole-v1-mlp", *arguments]) == 2
     assert message in capsys.readouterr().err
