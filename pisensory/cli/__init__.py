@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import InputError, PisensoryError
 from ..runs import TrainingInterrupted
-from . import clone, evaluate, models, page, plot, report, sweep, train, video
+from . import clone, evaluate, models, page, plot, report, sweep, train, video, watch
 from .arguments import name_options
 from .load import load_module
 
-_COMMANDS = (train, evaluate, clone, sweep, report, plot, video, models, page)
+_COMMANDS = (train, evaluate, clone, sweep, report, plot, video, watch, models, page)
 
 
 class _Terminated(BaseException):
