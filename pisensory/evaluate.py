@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError, check_text, check_type
 from .executors import ExecutorLike, rollout
-from .parameters import check_params
+from .parameters import Vector, check_params
 from .policies import Policy
 from .rollout import check_fit
 from .tasks import Task
@@ -35,6 +35,13 @@ class Evaluation:
     lengths: np.ndarray
     interval: tuple[float, float]
     seconds: float
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"Evaluation(mean={self.mean:.1f}, interval=({low:.1f}, {high:.1f}), std={self.std:.1f}, "
+            f"mean_length={self.mean_length:.1f}, episodes={len(self.returns)})"
+        )
 
     @property
     def mean(self) -> float:
@@ -68,7 +75,7 @@ class Evaluation:
 
 def evaluate(
     policy: Policy,
-    params: object,
+    params: Vector,
     task: Task,
     n_episodes: int = 1000,
     seed: Seed = 0,

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from typing import Any, Protocol, TypeVar, Union
 
 from .blas import THREAD_VARIABLES
 from .errors import ExecutorError, InputError, check_int, import_extra, show
-from .parameters import check_population
+from .parameters import Matrix, check_population
 from .policies import Policy
 from .rollout import Rollout, join_chunks, make_chunks, run_chunk
 from .tasks import Task
@@ -28,6 +29,7 @@ from .tasks.base import Seed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Opened = TypeVar("Opened", bound="_Closing")
 
 _log = logging.getLogger("pisensory")
 _holds: ContextVar[bool] = ContextVar("holds", default=False)
@@ -50,7 +52,20 @@ ExecutorLike = Union[str, Executor, None]
 OpenExecutor = Union["SerialExecutor", "ProcessExecutor", "DaskExecutor", "ForeignExecutor"]
 
 
-class SerialExecutor:
+class _Closing(ABC):
+    """What the end of a `with` closes."""
+
+    def __enter__(self: Opened) -> Opened:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class SerialExecutor(_Closing):
     """Runs everything here, one item after the other."""
 
     n_workers = n_near = 1
@@ -63,10 +78,10 @@ class SerialExecutor:
         """Nothing to give back."""
 
 
-class ProcessExecutor:
+class ProcessExecutor(_Closing):
     """Runs items in worker processes, each with one BLAS thread.
 
-    The workers start when first needed and end with `close`, or when their parent dies. When one of them is
+    The workers start when first needed and end with `close`, the end of a `with`, or when their parent dies. When one of them is
     killed, all are started anew and what had not finished is run again. As with all of Python's
     multiprocessing, a script that uses them needs the line `if __name__ == "__main__":`.
 
@@ -134,7 +149,7 @@ class ProcessExecutor:
             self._pool = None
 
 
-class DaskExecutor:
+class DaskExecutor(_Closing):
     """Runs items on the workers of a Dask cluster (extra `dask`).
 
     Dask itself runs again what a lost worker was doing, and gives work to workers that join late.
@@ -344,7 +359,7 @@ def _make_executor(executor: str | Executor, n_jobs: int) -> OpenExecutor:
 
 def rollout(
     policy: Policy,
-    population: object,
+    population: Matrix,
     task: Task,
     n_episodes: int = 16,
     seed: Seed = 0,

@@ -23,8 +23,9 @@ from typing import IO, Any, Union
 import numpy as np
 
 from .errors import FileError, InputError, check_type, shorten, show
-from .parameters import check_params
+from .parameters import Vector, check_params
 from .policies import Policy, policy_from_config
+from .tasks import Task
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -313,14 +314,17 @@ def read_header(arrays: Mapping[str, np.ndarray], path: PathLike, expected: str)
     return header
 
 
-def save_policy(path: PathLike, policy: Policy, params: object, **about: Any) -> None:
+def save_policy(
+    path: PathLike, policy: Policy, params: Vector, task: Task | Mapping[str, Any] | None = None, **about: Any
+) -> None:
     """Write a policy and its parameters to `path`, a `.npz` file.
 
     Args:
         path: of the file; its folder must exist.
         policy: the network.
         params: its flat vector (parameter,), kept to the bit in float64.
-        about: anything else worth keeping that JSON can hold, such as `task` or scores.
+        task: what it was trained on, or the `config` of that; commands that read the file take it from there.
+        about: anything else worth keeping that JSON can hold, such as scores.
 
     Raises:
         InputError: for a vector that does not fit the policy, more than a file may have (32 million parameters), or
@@ -329,6 +333,8 @@ def save_policy(path: PathLike, policy: Policy, params: object, **about: Any) ->
     """
     check_type("policy", policy, Policy, "ps.InvariantPolicy()")
     vector = check_params(params, policy.n_params)
+    if task is not None:
+        about["task"] = task.config if isinstance(task, Task) else task
     header = {"format": FORMAT, "version": VERSION, "policy": policy.config, "about": about}
     write_npz(path, {"params": vector, "header": header_array(header)})
 

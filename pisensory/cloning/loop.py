@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError, check_int, show
 from ..executors import ExecutorLike, OpenExecutor
 from ..files import PathLike
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
@@ -82,7 +82,7 @@ def clone(
     patience: int | None = None,
     n_eval_episodes: int | None = None,
     max_megabytes: int | None = None,
-    init: object = None,
+    init: Vector | None = None,
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,

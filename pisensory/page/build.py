@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import InputError, check_int
 from ..files import PathLike, write_text
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..tasks import Perturbation, cartpole
 
@@ -127,7 +127,7 @@ _CONSTANTS = (
 )  # fmt: skip
 
 
-def _describe(name: str, policy: Policy, params: object) -> dict[str, Any]:
+def _describe(name: str, policy: Policy, params: Vector) -> dict[str, Any]:
     """Return what the page needs of a model, or raise InputError for one that is no cart-pole policy."""
     # What the page's script computes, and the sizes that it needs to know.
     names = {"invariant": ("n_embeddings", "hidden_size", "gain"), "mlp": ("n_features",)}.get(policy.kind)
@@ -169,7 +169,7 @@ def _claims(models: Mapping[str, tuple[Policy, object]]) -> dict[str, Any] | Non
     return {"models": numbers, "starts": claims["starts"], "outcomes": claims["outcomes"]}
 
 
-def fingerprint(policy: Policy, params: object) -> str:
+def fingerprint(policy: Policy, params: Vector) -> str:
     """Return what tells an agent from all others: a hash of its sizes and of its parameters."""
     sizes = json.dumps(policy.config, sort_keys=True).encode()
     return hashlib.sha256(sizes + check_params(params, policy.n_params).astype("<f4").tobytes()).hexdigest()[:16]

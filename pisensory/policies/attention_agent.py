@@ -125,3 +125,7 @@ class AttentionAgentRun(PolicyRun):
         kept = AttentionAgentRun(self.policy, [array[rows] for array in self.weights], self._seen.shape[1])
         kept._head.take(self._head, rows)
         return kept
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        self._head.forget(episodes)

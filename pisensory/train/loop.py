@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import MAX_COUNT, MAX_NUMBERS, InputError, check_bool, check_int, import_extra
 from ..executors import Executor, ExecutorLike, rollout
 from ..files import MAX_BYTES, PathLike
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
@@ -65,7 +65,7 @@ def train(
     sigma_min: float | None = None,
     diagonal: bool | None = None,
     seed: int | None = None,
-    init: object = None,
+    init: Vector | None = None,
     eval_every: int | None = None,
     n_eval_episodes: int | None = None,
     minutes: float | None = None,
