@@ -72,7 +72,7 @@ def draw_reshuffling(scores: list[Score]) -> Drawn:
 
 
 def draw_noise_features(scores: list[Score]) -> Drawn:
-    """Draw the returns with 0 to 25 noise inputs as violins, a row a model: left halves in order, right ones shuffled."""
+    """Draw the returns with 0 to 25 noise inputs as violins, a row a model: left in order, right shuffled."""
     models = group(scores, lambda score: score["model"])
     figure, rows = new_figure(0.9 + 2.0 * len(models), len(models), 1, squeeze=False, sharex=True)
     counts = list(dict.fromkeys(score["n_noise"] for score in scores))
