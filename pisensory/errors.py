@@ -86,6 +86,10 @@ class DivergedError(PisensoryError):
     """
 
 
+class DisplayError(PisensoryError):
+    """A window that cannot be opened where there is no screen."""
+
+
 class MissingExtraError(PisensoryError, ImportError):
     """A feature whose optional package is not installed.
 
