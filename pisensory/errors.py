@@ -87,7 +87,12 @@ class DivergedError(PisensoryError):
 
 
 class DisplayError(PisensoryError):
-    """A window that cannot be opened where there is no screen."""
+    """A window that cannot be opened where there is no screen.
+
+    Examples:
+        >>> issubclass(ps.DisplayError, ps.PisensoryError)
+        True
+    """
 
 
 class MissingExtraError(PisensoryError, ImportError):
