@@ -107,7 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
         parents=[_make_loader()],
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"pisensory {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", prog="pisensory")
     for command in _COMMANDS:
         summary, _, description = (command.__doc__ or "").partition("\n\n")
         name = command.__name__.rpartition(".")[2]
