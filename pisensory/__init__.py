@@ -57,7 +57,7 @@ from .tasks import (
 from .tasks.gym_env import register_envs
 from .train import TrainResult, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AblatedPolicy", "Agent", "Agents", "AntTask", "AttentionAgentPolicy", "CarRacingTask", "CartPoleSwingUp",

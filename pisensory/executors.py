@@ -66,7 +66,12 @@ class _Closing(ABC):
 
 
 class SerialExecutor(_Closing):
-    """Runs everything here, one item after the other."""
+    """Runs everything here, one item after the other.
+
+    Examples:
+        >>> list(ps.SerialExecutor().map(abs, [-1, 2]))
+        [1, 2]
+    """
 
     n_workers = n_near = 1
 
@@ -90,6 +95,15 @@ class ProcessExecutor(_Closing):
 
     Raises:
         InputError: for any other number below one.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> workers = ps.ProcessExecutor(2)
+        >>> score = ps.evaluate(policy, params, task, 8, executor=workers).mean
+        >>> workers.close()
+        >>> score == ps.evaluate(policy, params, task, 8).mean
+        True
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
@@ -162,6 +176,16 @@ class DaskExecutor(_Closing):
         InputError: for what is no address.
         MissingExtraError: if `distributed` is not installed.
         ExecutorError: if there is no scheduler at the address.
+
+    Examples:
+        >>> from distributed import Client
+        >>> client = Client(processes=False, dashboard_address=None)
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> there = ps.evaluate(policy, params, task, 8, executor=ps.DaskExecutor(client)).mean
+        >>> client.close()
+        >>> there == ps.evaluate(policy, params, task, 8).mean
+        True
     """
 
     n_near = 1
@@ -386,6 +410,12 @@ def rollout(
     Raises:
         InputError: for a policy that does not fit the task, a population of the wrong shape or with values
             that are not finite, or impossible numbers.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> population = np.random.default_rng(0).normal(0, 0.1, (3, policy.n_params))  # (candidate, parameter)
+        >>> ps.rollout(policy, population, ps.CartPoleSwingUp(max_steps=50), n_episodes=4, seed=0).returns.shape
+        (3, 4)
     """
     n_episodes = check_int("n_episodes", n_episodes, 1)
     chunks = make_chunks(policy, population, task, n_episodes, seed)

@@ -70,7 +70,7 @@ class PageSettings:
             )
 
 
-def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None) -> str:
+def make_page(models: Mapping[str, tuple[Policy, Vector]], settings: PageSettings | None = None) -> str:
     """Return the page as HTML that needs no other file and no network.
 
     Args:
@@ -116,7 +116,7 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSetting
 
 
 def write_page(
-    path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None
+    path: PathLike, models: Mapping[str, tuple[Policy, Vector]], settings: PageSettings | None = None
 ) -> None:
     """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
     write_text(path, make_page(models, settings))
@@ -146,7 +146,7 @@ def _describe(name: str, policy: Policy, params: Vector) -> dict[str, Any]:
     }
 
 
-def _rival(models: Mapping[str, tuple[Policy, object]]) -> int | None:
+def _rival(models: Mapping[str, tuple[Policy, Vector]]) -> int | None:
     """Return the number of the model that is shown beside the first: the first of another kind, or else the second."""
     kinds = [policy.kind for policy, _ in models.values()]
     others = [number for number, kind in enumerate(kinds) if kind != kinds[0]] + list(range(1, len(kinds)))
@@ -159,7 +159,7 @@ def _scenarios() -> list[dict[str, Any]]:
     return [{**scenario, "settings": {**found["settings"], **scenario["settings"]}} for scenario in found["scenarios"]]
 
 
-def _claims(models: Mapping[str, tuple[Policy, object]]) -> dict[str, Any] | None:
+def _claims(models: Mapping[str, tuple[Policy, Vector]]) -> dict[str, Any] | None:
     """Return what the scenarios were measured to come to, or None unless both agents of it are here."""
     claims = json.loads(_read("claims.json"))
     here = [fingerprint(policy, params) for policy, params in models.values()]

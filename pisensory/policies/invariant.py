@@ -40,6 +40,13 @@ class InvariantPolicy(Policy):
 
     Raises:
         InputError: for a size below one, sizes that are too large together, or a gain not above 0 or above 1e6.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> policy.n_params, policy.n_features
+        (913, None)
+        >>> ps.InvariantPolicy(n_actions=8, n_embeddings=32, head_sizes=(32,)).n_params
+        2440
     """
 
     n_actions: int = 1

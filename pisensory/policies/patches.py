@@ -63,6 +63,13 @@ class PatchPolicy(Policy):
     Raises:
         InputError: for a size below one, a head that there is not, convolutions that do not fit the grid, or sizes
             that are too large together.
+
+    Examples:
+        >>> policy = ps.PatchPolicy.car_racing()
+        >>> policy.n_params, policy.n_features
+        (7212, None)
+        >>> ps.PatchPolicy.pong().n_params
+        1687726
     """
 
     n_actions: int = 3
