@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import html
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,11 @@ def untrained() -> tuple[ps.Policy, np.ndarray]:
     return policy, policy.initial(np.random.default_rng(0))
 
 
+def draw(models: dict[str, Any], task: ps.Task) -> Iterator[Any]:
+    """Yield the pictures of a recording."""
+    return PatchFilm(models, task, SEED, WIDTH).frames(STEPS_PER_FRAME, 0, False)
+
+
 def record(driver: str, attention_agent: str, pong: str | None) -> None:
     """Film each agent, and note what it was."""
     models = {
@@ -72,17 +79,13 @@ def record(driver: str, attention_agent: str, pong: str | None) -> None:
         shown, task = {titles[name]: model}, shuffled_task(name)
         path = RECORDINGS / f"{name}.mp4"
         (score,) = write_video(path, shown, task, SEED, 12.5, STEPS_PER_FRAME, WIDTH, progress=True)
-        film = PatchFilm(shown, task, SEED, WIDTH)
-        frames = film.frames(STEPS_PER_FRAME, 0, False)
-        for number, frame in enumerate(frames):
-            if number == POSTER:
-                frame.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path.with_suffix(".png"), optimize=True)
-                break
+        poster = next(itertools.islice(draw(shown, task), POSTER, None))
+        poster.quantize(128, dither=Image.Dither.NONE).save(path.with_suffix(".png"), optimize=True)
         card[name] = {
             "weights": weights,
             "parameters": model[0].n_params,
             "score": round(score, 1),
-            "size": film.size,
+            "size": poster.size,
             "sha256": {file.name: digest(file) for file in (path, path.with_suffix(".png"))},
         }
     write_text(RECORDINGS / CARD, json.dumps(card, indent=1) + "\n")
@@ -116,8 +119,8 @@ def words(name: str, recording: dict[str, Any]) -> dict[str, object]:
             "published weights": "The published weights drive.",
             "trained": "A trained agent plays.",
             "untrained": "Nobody trained this one: the published network for Pong with random weights, since the "
-            "published weights are not public. It shows what such an agent gets to see and where it looks, not how "
-            "well it can play.",
+            "published weights are not public. It shows what such an agent gets to see, not how well it can play, and "
+            "before training it looks everywhere alike.",
         }[recording["weights"]],
     }
 
