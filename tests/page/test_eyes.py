@@ -94,7 +94,8 @@ def test_it_fits_and_axe_finds_nothing(open_eyes, width, scheme):
     assert light > 700 if scheme == "light" else light < 120
     tab.evaluate(source)
     assert tab.evaluate("axe.run().then(result => result.violations.map(each => [each.id, each.nodes[0].html]))") == []
-    for described in tab.evaluate("[...document.querySelectorAll('video')].map(v => v.getAttribute('aria-describedby'))"):
+    words = tab.evaluate("[...document.querySelectorAll('video')].map(v => v.getAttribute('aria-describedby'))")
+    for described in words:
         assert len(tab.locator(f"#{described}").inner_text()) > 80
 
 
