@@ -14,10 +14,12 @@ import hashlib
 import html
 import itertools
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
@@ -28,6 +30,7 @@ from pisensory.video.patches import PatchFilm
 
 DOCS = Path(__file__).parent
 RECORDINGS = DOCS / "recordings"
+ENDINGS = (".mp4", ".webm", ".png")
 CARD = "eyes.json"  # what the recordings are of
 SEED, STEPS, WIDTH, STEPS_PER_FRAME, POSTER = 3, 300, 640, 4, 40  # the poster is the picture of that frame
 
@@ -79,6 +82,7 @@ def record(driver: str, attention_agent: str, pong: str | None) -> None:
         shown, task = {titles[name]: model}, shuffled_task(name)
         path = RECORDINGS / f"{name}.mp4"
         (score,) = write_video(path, shown, task, SEED, 12.5, STEPS_PER_FRAME, WIDTH, progress=True)
+        write_webm(path)
         poster = next(itertools.islice(draw(shown, task), POSTER, None))
         poster.quantize(128, dither=Image.Dither.NONE).save(path.with_suffix(".png"), optimize=True)
         card[name] = {
@@ -86,9 +90,16 @@ def record(driver: str, attention_agent: str, pong: str | None) -> None:
             "parameters": model[0].n_params,
             "score": round(score, 1),
             "size": poster.size,
-            "sha256": {file.name: digest(file) for file in (path, path.with_suffix(".png"))},
+            "sha256": {file.name: digest(file) for file in map(path.with_suffix, ENDINGS)},
         }
     write_text(RECORDINGS / CARD, json.dumps(card, indent=1) + "\n")
+
+
+def write_webm(path: Path) -> None:
+    """Write a recording once more as VP9, for browsers without H.264."""
+    settings = ["-c:v", "libvpx-vp9", "-crf", "40", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "7", "-an"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-i", path, *settings]
+    subprocess.run([*command, path.with_suffix(".webm")], check=True)
 
 
 def digest(path: Path) -> str:

@@ -19,7 +19,8 @@ CARD = json.loads((RECORDINGS / "eyes.json").read_text(encoding="utf-8"))
 @pytest.fixture
 def make_eyes():
     """The script that makes the page."""
-    pytest.importorskip("PIL", reason="Pillow is not installed")
+    for module in ("PIL", "imageio_ffmpeg"):
+        pytest.importorskip(module, reason=f"{module} is not installed")
     spec = importlib.util.spec_from_file_location("make_eyes", ROOT / "docs" / "make_eyes.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -33,7 +34,7 @@ def test_the_page_is_not_older_than_its_sources(make_eyes):
 
 def test_the_recordings_are_those_that_were_noted():
     noted = {name: digest for each in CARD.values() for name, digest in each["sha256"].items()}
-    files = {path.name: path for path in RECORDINGS.iterdir() if path.suffix in (".mp4", ".png")}
+    files = {path.name: path for path in RECORDINGS.iterdir() if path.suffix in (".mp4", ".webm", ".png")}
     assert noted == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     assert sum(path.stat().st_size for path in files.values()) < 2_000_000
 
