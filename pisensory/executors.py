@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, Union
 
 from .blas import THREAD_VARIABLES
@@ -29,6 +30,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _log = logging.getLogger("pisensory")
+_holds: ContextVar[bool] = ContextVar("holds", default=False)
 
 _MAX_JOBS = 4096
 _MAX_JOBS_WINDOWS = 61  # what one of its processes can wait for
@@ -44,13 +46,14 @@ class Executor(Protocol):
 
 
 ExecutorLike = Union[str, Executor, None]
+# Each has `n_workers`, and `n_near`: how many are surely on this machine, and worth sending work of milliseconds to.
 OpenExecutor = Union["SerialExecutor", "ProcessExecutor", "DaskExecutor", "ForeignExecutor"]
 
 
 class SerialExecutor:
     """Runs everything here, one item after the other."""
 
-    n_workers = 1
+    n_workers = n_near = 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Return function(item) for every item, in order."""
@@ -75,7 +78,7 @@ class ProcessExecutor:
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
-        self.n_workers = count_jobs(n_jobs)
+        self.n_workers = self.n_near = count_jobs(n_jobs)
         self._pool: Any = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -145,6 +148,8 @@ class DaskExecutor:
         MissingExtraError: if `distributed` is not installed.
         ExecutorError: if there is no scheduler at the address.
     """
+
+    n_near = 1
 
     def __init__(self, scheduler: Any) -> None:
         self._given = None if isinstance(scheduler, str) else scheduler
@@ -220,6 +225,8 @@ class ForeignExecutor:
         n_workers: how many it has, if it does not tell.
     """
 
+    n_near = 1
+
     def __init__(self, executor: Executor, n_workers: int) -> None:
         self._executor, self._n_workers = executor, n_workers
 
@@ -235,6 +242,28 @@ class ForeignExecutor:
 
     def close(self) -> None:
         """Leave it open: it is somebody else's."""
+
+
+class WouldRun(Exception):
+    """Within `nothing_runs`: all that was asked is possible, and now work would begin.
+
+    Attributes:
+        sent: what workers would need.
+    """
+
+    def __init__(self, sent: object) -> None:
+        super().__init__("work would begin")
+        self.sent = sent
+
+
+@contextmanager
+def nothing_runs() -> Iterator[None]:
+    """Return a context in which executors are not opened: WouldRun is raised instead, and nothing is written."""
+    token = _holds.set(True)
+    try:
+        yield
+    finally:
+        _holds.reset(token)
 
 
 def count_jobs(n_jobs: object) -> int:
@@ -276,6 +305,8 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1, sent: object =
         InputError: for anything else, or what cannot be sent to workers.
     """
     n_jobs = count_jobs(n_jobs)
+    if _holds.get():
+        raise WouldRun(sent)
     if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return

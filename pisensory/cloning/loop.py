@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, check_int, show
-from ..executors import Executor, ExecutorLike
+from ..executors import ExecutorLike, OpenExecutor
 from ..files import PathLike
 from ..parameters import check_params
 from ..policies import Policy
@@ -25,7 +25,7 @@ from ..runs.run import open_run
 from ..tasks import Task
 from .adam import Adam, clip, cosine_rate
 from .episodes import Batch, EpisodeStore, Teacher, collect, draw_windows
-from .identify import identify
+from .lesson import Lesson, add, study
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
@@ -135,8 +135,8 @@ def clone(
         init: the first vector (parameter,) (random, uniform within 1/sqrt(inputs of a layer)).
         minutes: stop after this time, if the rounds are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
-        n_jobs: processes that score the student; -1 for one a core.
-        executor: where they are scored: "serial", "processes", "dask:ADDRESS", or an object with
+        n_jobs: processes that score the student, and of which two share each long step of descent; -1 for one a core.
+        executor: where it is scored: "serial", "processes", "dask:ADDRESS", or an object with
             `map(function, items)`.
         progress: show a progress bar; a text stands before it.
 
@@ -213,7 +213,7 @@ class Cloning(Learner):
         task: Task,
         settings: CloneSettings,
         start: np.ndarray | None,
-        executor: Executor,
+        executor: OpenExecutor,
         folder: Path,
     ) -> None:
         self.policy, self.task, self.settings, self.executor = student, task, settings, executor
@@ -321,19 +321,18 @@ class Cloning(Learner):
             )
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
-        unrolled = self.policy.unroll(self.student, batch.observations, previous, state)
-        difference = (unrolled.actions - batch.labels) * batch.alive[:, None]
-        n_actions = int(batch.alive.sum()) * difference.shape[1]
-        loss, d_hidden, d_classifier = 0.0, None, self.classifier
-        if self.settings.identify and unrolled.hidden is not None:
-            loss, d_classifier, d_hidden = identify(self.classifier, unrolled.hidden, batch.sources, batch.alive)
-            d_classifier, d_hidden = self.settings.identify * d_classifier, self.settings.identify * d_hidden
-        gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
-        gradient = clip(np.concatenate([gradient, d_classifier.ravel()]), self.settings.clip)
+        lesson = Lesson(
+            self.policy, self.student, self.classifier, self.settings.identify, batch.observations, previous,
+            batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()),
+        )  # fmt: skip
+        parts = lesson.parts()
+        shared = len(parts) > 1 and self.executor.n_near > 1
+        outcome = add(self.executor.map(study, parts) if shared else map(study, parts))
+        gradient = clip(outcome.gradient, self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
         self.mean = self.student + self.settings.average * (self.mean - self.student)
         self.updates += 1
-        return float((difference**2).sum()) / n_actions, loss
+        return outcome.loss, outcome.identify_loss
 
     def _held_out_loss(self) -> float:
         """Return the loss on episodes of the teacher's from which nothing is learnt."""
