@@ -30,7 +30,7 @@ parser = argparse.ArgumentParser(
     formatter_class=argparse.ArgumentDefaultsHelpFormatter,
 )
 parser.add_argument("--generations", type=int, default=100, help="of each training")
-parser.add_argument("--episodes", type=int, default=500, help="in each violin")
+parser.add_argument("--episodes", type=int, default=100, help="in each violin")
 parser.add_argument("--jobs", type=int, default=-1, help="worker processes, -1 for one a core")
 parser.add_argument("--out", type=Path, default=Path("runs/walkthrough"), help="folder for all that is written")
 in_notebook = "ipykernel" in sys.modules
