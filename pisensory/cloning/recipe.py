@@ -32,7 +32,7 @@ from .loop import clone
 TAUGHT_POLICY = InvariantPolicy(n_embeddings=32, hidden_size=24, head_sizes=(32,))
 
 # What worked for teacher and clone; docs/training.md has the reasons.
-_TEACHING = {"population_size": 32, "n_episodes": 8, "sigma0": 0.5, "sigma_max": 0.5}
+_TEACHING: dict[str, Any] = {"population_size": 32, "n_episodes": 8, "sigma0": 0.5, "sigma_max": 0.5}
 _CLONING: dict[str, Any] = {
     "dagger": True, "identify": 0.3, "windows": 64, "window": 40, "beginnings": 0.5, "updates": 80, "average": 0.995,
     "learning_rate": 0.005, "eval_every": 10,
