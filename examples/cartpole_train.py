@@ -13,8 +13,8 @@ from pathlib import Path
 import pisensory as ps
 from pisensory.cloning import TAUGHT_POLICY
 
-# What is done to the inputs, and the mean returns of the invariant policy and of the MLP of Tang and Ha, "The Sensory
-# Neuron as a Transformer", 2021. Theirs halves the sum over inputs not only where each is given twice, but among noise as well.
+# What is done to the inputs, and the mean returns of the invariant policy and the MLP of Tang and Ha, "The Sensory
+# Neuron as a Transformer", 2021. They halve the sum over inputs where each is given twice, as we do, and among noise.
 INPUTS = {
     "in order": (ps.Perturbation(), 472, 593),
     "shuffled": (ps.Perturbation(shuffle=True), 471, 38),

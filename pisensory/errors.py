@@ -49,6 +49,10 @@ class DivergedError(PisensoryError):
     """A search whose parameters have grown without bound."""
 
 
+class DisplayError(PisensoryError):
+    """A window that cannot be opened where there is no screen."""
+
+
 class MissingExtraError(PisensoryError, ImportError):
     """A feature whose optional package is not installed."""
 

@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, Union
 
 from .blas import THREAD_VARIABLES
@@ -29,6 +30,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _log = logging.getLogger("pisensory")
+_holds: ContextVar[bool] = ContextVar("holds", default=False)
 
 _MAX_JOBS = 4096
 _MAX_JOBS_WINDOWS = 61  # what one of its processes can wait for
@@ -242,6 +244,28 @@ class ForeignExecutor:
         """Leave it open: it is somebody else's."""
 
 
+class WouldRun(Exception):
+    """Within `nothing_runs`: all that was asked is possible, and now work would begin.
+
+    Attributes:
+        sent: what workers would need.
+    """
+
+    def __init__(self, sent: object) -> None:
+        super().__init__("work would begin")
+        self.sent = sent
+
+
+@contextmanager
+def nothing_runs() -> Iterator[None]:
+    """Return a context in which executors are not opened: WouldRun is raised instead, and nothing is written."""
+    token = _holds.set(True)
+    try:
+        yield
+    finally:
+        _holds.reset(token)
+
+
 def count_jobs(n_jobs: object) -> int:
     """Return the number of workers `n_jobs` asks for, as far as the system can: itself, or the usable cores for -1."""
     try:
@@ -281,6 +305,8 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1, sent: object =
         InputError: for anything else, or what cannot be sent to workers.
     """
     n_jobs = count_jobs(n_jobs)
+    if _holds.get():
+        raise WouldRun(sent)
     if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import InputError, PisensoryError
 from ..runs import TrainingInterrupted
-from . import clone, evaluate, models, page, plot, report, train, video
+from . import clone, evaluate, models, page, plot, report, sweep, train, video, watch
 from .arguments import name_options
 from .load import load_module
 
-_COMMANDS = (train, evaluate, clone, report, plot, video, models, page)
+_COMMANDS = (train, evaluate, clone, sweep, report, plot, video, watch, models, page)
 
 
 class _Terminated(BaseException):
@@ -50,8 +50,10 @@ def _run(arguments: Sequence[str]) -> int:
         loading, rest = _make_loader().parse_known_args(arguments)
         for path in loading.load:
             load_module(path)
-        options = make_parser().parse_args(rest)
-        options.command = shlex.join(["pisensory", *arguments])
+        parser = make_parser()
+        options = parser.parse_args(rest)
+        # For commands that write down, or run, others.
+        options.command, options.parser, options.load = shlex.join(["pisensory", *arguments]), parser, loading.load
         return int(options.run(options))
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -95,6 +95,10 @@ class InvariantPolicy(Policy):
         params[self.layout["b_input"][0]][size : 2 * size] = _OPEN
         return params
 
+    def attention_steps(self, n_features: int) -> tuple[Any, Any]:
+        """Return the step of attention to so many features, and its way back."""
+        return layers.attention_step, layers.attention_step_back
+
     def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         named = unflatten(population, self.layout)
         lstm = layers.fold_lstm(named["w_input"], named["w_hidden"], named["b_input"], named["b_hidden"])
@@ -136,6 +140,7 @@ class InvariantRun(PolicyRun):
         self.policy = policy
         self.weights = weights
         self._lstm, self._attend, *head = weights
+        self._attention_step, _ = policy.attention_steps(n_features)
         n_candidates, n_actions, size = len(self._lstm), policy.n_actions, policy.hidden_size
 
         def block(n_channels: int) -> layers.Block:
@@ -180,7 +185,7 @@ class InvariantRun(PolicyRun):
         np.copyto(self._previous_action, self._actions)
         cell = self._cell.planes
         layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
-        layers.attention_step(self._attend, self._keys, self._attention)
+        self._attention_step(self._attend, self._keys, self._attention)
         counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
         layers.exact_weighted_sum(self._attention, counted, part, self._exact, self._sums)
         np.tanh(self._sums, out=self._sums)
@@ -189,7 +194,7 @@ class InvariantRun(PolicyRun):
     def keep(self, rows: np.ndarray) -> InvariantRun:
         """Return the run of only these candidates, in the state they are in."""
         _, n_features, _, n_episodes = self.cell.shape
-        kept = InvariantRun(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
+        kept = type(self)(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
         kept._inputs.matrices[...] = self._inputs.matrices[rows]
         kept.cell[...] = self.cell[rows]
         kept.actions[...] = self.actions[rows]
@@ -260,12 +265,13 @@ class InvariantSequence(Unrolled):
         return 0.5 * self._by_feature(self._doubled_hidden[-1:])[0], self._by_feature(self._cell[-1:])[0].copy()
 
     def _forward(self, exact: layers.ExactSum) -> None:
+        attention_step, _ = self.policy.attention_steps(self._n_features)
         for step, attention in enumerate(self._attention):
             layers.lstm_step(
                 self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
                 self._doubled_hidden[step + 1],
             )  # fmt: skip
-            layers.attention_step(self._attend, self._keys[step], attention)
+            attention_step(self._attend, self._keys[step], attention)
             layers.exact_weighted_sum(attention, self._counted[step], self._parts[step], exact, self._latent[:, step])
         np.tanh(self._latent, out=self._latent)
 
@@ -300,8 +306,9 @@ class InvariantSequence(Unrolled):
         scratch = np.empty((max(n_gates, n_embeddings), d_cell.shape[1]), d_cell.dtype)
         d_scores = layers.wide_block(scratch[:n_embeddings])
         d_gates = layers.as_gates(layers.wide_block(scratch[:n_gates]), np.empty_like(d_cell))
+        _, attention_step_back = self.policy.attention_steps(self._n_features)
         for step in reversed(range(len(d_sums))):
-            d_doubled = layers.attention_step_back(
+            d_doubled = attention_step_back(
                 self._attend, self._keys[step], self._attention[step], self._counted[step], d_sums[step], d_attend,
                 d_scores,
             )  # fmt: skip
