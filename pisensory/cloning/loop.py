@@ -76,6 +76,7 @@ def clone(
     memory: int | None = None,
     window: int | None = None,
     windows: int | None = None,
+    beginnings: float | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
     average: float | None = None,
@@ -123,6 +124,7 @@ def clone(
         windows: how many sequences a step of descent takes, each of just `window` steps, that begin anywhere in the
             episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
             of lengths from `window` on (0).
+        beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
@@ -329,7 +331,9 @@ class Cloning(Learner):
         """
         n_steps, state = len(batch.alive), None
         if self.settings.windows:
-            batch, state = draw_windows(batch, self.settings.windows, self.settings.window, self._stride, generator)
+            batch, state = draw_windows(
+                batch, self.settings.windows, self.settings.window, self._stride, self.settings.beginnings, generator
+            )
         elif n_steps > self.settings.window:
             batch = batch.beginning(
                 round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
