@@ -2,15 +2,12 @@
 
 import sys
 
-import numpy as np
-
 import pisensory as ps
 
 if len(sys.argv) > 1:
     policy, params = ps.load_policy(sys.argv[1])
-else:  # no file given: any vector will do to show the calls
-    policy = ps.InvariantPolicy()
-    params = np.random.default_rng(0).standard_normal(policy.n_params)
+else:
+    policy, params = ps.load_model("cartpole-invariant")
 
 agent = policy.agent(params)
 agent.reset()
