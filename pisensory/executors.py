@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, Union
 
 from .blas import THREAD_VARIABLES
@@ -31,6 +32,7 @@ Result = TypeVar("Result")
 Opened = TypeVar("Opened", bound="_Closing")
 
 _log = logging.getLogger("pisensory")
+_holds: ContextVar[bool] = ContextVar("holds", default=False)
 
 _MAX_JOBS = 4096
 _MAX_JOBS_WINDOWS = 61  # what one of its processes can wait for
@@ -46,6 +48,7 @@ class Executor(Protocol):
 
 
 ExecutorLike = Union[str, Executor, None]
+# Each has `n_workers`, and `n_near`: how many are surely on this machine, and worth sending work of milliseconds to.
 OpenExecutor = Union["SerialExecutor", "ProcessExecutor", "DaskExecutor", "ForeignExecutor"]
 
 
@@ -63,9 +66,14 @@ class _Closing(ABC):
 
 
 class SerialExecutor(_Closing):
-    """Runs everything here, one item after the other."""
+    """Runs everything here, one item after the other.
 
-    n_workers = 1
+    Examples:
+        >>> list(ps.SerialExecutor().map(abs, [-1, 2]))
+        [1, 2]
+    """
+
+    n_workers = n_near = 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Return function(item) for every item, in order."""
@@ -87,10 +95,19 @@ class ProcessExecutor(_Closing):
 
     Raises:
         InputError: for any other number below one.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> workers = ps.ProcessExecutor(2)
+        >>> score = ps.evaluate(policy, params, task, 8, executor=workers).mean
+        >>> workers.close()
+        >>> score == ps.evaluate(policy, params, task, 8).mean
+        True
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
-        self.n_workers = count_jobs(n_jobs)
+        self.n_workers = self.n_near = count_jobs(n_jobs)
         self._pool: Any = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -159,7 +176,19 @@ class DaskExecutor(_Closing):
         InputError: for what is no address.
         MissingExtraError: if `distributed` is not installed.
         ExecutorError: if there is no scheduler at the address.
+
+    Examples:
+        >>> from distributed import Client
+        >>> client = Client(processes=False, dashboard_address=None)
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> there = ps.evaluate(policy, params, task, 8, executor=ps.DaskExecutor(client)).mean
+        >>> client.close()
+        >>> there == ps.evaluate(policy, params, task, 8).mean
+        True
     """
+
+    n_near = 1
 
     def __init__(self, scheduler: Any) -> None:
         self._given = None if isinstance(scheduler, str) else scheduler
@@ -235,6 +264,8 @@ class ForeignExecutor:
         n_workers: how many it has, if it does not tell.
     """
 
+    n_near = 1
+
     def __init__(self, executor: Executor, n_workers: int) -> None:
         self._executor, self._n_workers = executor, n_workers
 
@@ -250,6 +281,28 @@ class ForeignExecutor:
 
     def close(self) -> None:
         """Leave it open: it is somebody else's."""
+
+
+class WouldRun(Exception):
+    """Within `nothing_runs`: all that was asked is possible, and now work would begin.
+
+    Attributes:
+        sent: what workers would need.
+    """
+
+    def __init__(self, sent: object) -> None:
+        super().__init__("work would begin")
+        self.sent = sent
+
+
+@contextmanager
+def nothing_runs() -> Iterator[None]:
+    """Return a context in which executors are not opened: WouldRun is raised instead, and nothing is written."""
+    token = _holds.set(True)
+    try:
+        yield
+    finally:
+        _holds.reset(token)
 
 
 def count_jobs(n_jobs: object) -> int:
@@ -291,6 +344,8 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1, sent: object =
         InputError: for anything else, or what cannot be sent to workers.
     """
     n_jobs = count_jobs(n_jobs)
+    if _holds.get():
+        raise WouldRun(sent)
     if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return
@@ -355,6 +410,12 @@ def rollout(
     Raises:
         InputError: for a policy that does not fit the task, a population of the wrong shape or with values
             that are not finite, or impossible numbers.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> population = np.random.default_rng(0).normal(0, 0.1, (3, policy.n_params))  # (candidate, parameter)
+        >>> ps.rollout(policy, population, ps.CartPoleSwingUp(max_steps=50), n_episodes=4, seed=0).returns.shape
+        (3, 4)
     """
     n_episodes = check_int("n_episodes", n_episodes, 1)
     chunks = make_chunks(policy, population, task, n_episodes, seed)

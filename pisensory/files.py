@@ -330,6 +330,11 @@ def save_policy(
         InputError: for a vector that does not fit the policy, more than a file may have (32 million parameters), or
             an `about` that JSON cannot hold in 1 MB.
         FileError: if the file cannot be written; one that was there stays as it was.
+
+    Examples:
+        >>> ps.save_policy("zeros.npz", ps.MLPPolicy(), np.zeros(113), note="anything that JSON can hold")
+        >>> ps.load_policy("zeros.npz")[0].n_params
+        113
     """
     check_type("policy", policy, Policy, "ps.InvariantPolicy()")
     vector = check_params(params, policy.n_params)
@@ -346,6 +351,12 @@ def load_policy(path: PathLike) -> tuple[Policy, np.ndarray]:
 
     Raises:
         FileError: if the file is missing, damaged, or holds no policy of ours.
+
+    Examples:
+        >>> ps.save_policy("policy.npz", ps.MLPPolicy(), np.zeros(113))
+        >>> policy, params = ps.load_policy("policy.npz")
+        >>> policy == ps.MLPPolicy(), params.shape
+        (True, (113,))
     """
     policy, params, _ = load_policy_about(path)
     return policy, params
@@ -371,6 +382,11 @@ def load_params(path: PathLike) -> np.ndarray:
 
     Raises:
         FileError: if the file is missing or damaged, or there is no such vector in it, or several.
+
+    Examples:
+        >>> np.savez("bare.npz", params=np.zeros(913))
+        >>> ps.load_params("bare.npz").shape
+        (913,)
     """
     arrays = read_npz(path)
     flat = {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind in "fiu"}

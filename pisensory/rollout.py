@@ -38,6 +38,12 @@ class Rollout:
     Attributes:
         returns: the sum of rewards of each episode (candidate, episode).
         lengths: how many steps each lasted (candidate, episode).
+
+    Examples:
+        >>> policy = ps.MLPPolicy()
+        >>> found = ps.rollout(policy, np.zeros((3, policy.n_params)), ps.CartPoleSwingUp(max_steps=50), n_episodes=4)
+        >>> found.returns.shape, found.lengths.shape
+        ((3, 4), (3, 4))
     """
 
     returns: np.ndarray

@@ -88,7 +88,8 @@ def test_agent_scores_alike_in_both(library):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_checkers_pass_without_warnings(library, env_id):
+def test_checkers_pass_without_warnings(library, env_id, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     env = library.make(env_id, render_mode="rgb_array").unwrapped
     checker = __import__(f"{library.__name__}.utils.env_checker", fromlist=["check_env"])
     if library.__name__ == "gym":

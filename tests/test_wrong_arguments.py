@@ -264,7 +264,8 @@ def runs_of(command):
 
 def test_every_command_is_called():
     (commands,) = (action for action in make_parser()._actions if hasattr(action, "choices") and action.choices)
-    assert set(commands.choices) == set(COMMANDS)
+    # A window stays open: mistakes of `watch` are in test_watch.py.
+    assert set(commands.choices) == {*COMMANDS, "watch"}
 
 
 # Those that do much work with what is right all the same: every so many of the ways, but in the slow test.

@@ -228,6 +228,23 @@ def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
     return model, make_task(options, model.task).seen_as(model.policy.n_channels)
 
 
+def add_side_by_side(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a second model to be shown."""
+    parser.add_argument(
+        "--side-by-side", metavar="MODEL", help="show a second agent beside it: same start, same noise, same shuffles"
+    )
+
+
+def load_side_by_side(options: argparse.Namespace) -> tuple[dict[str, tuple[Policy, np.ndarray]], Task]:
+    """Return the models that options of `add_model` and `add_side_by_side` stand for, by name, and the task."""
+    model, task = load_model_and_task(options)
+    models = {free_name(options.model, ()): (model.policy, model.params)}
+    if options.side_by_side is not None:
+        rival = load_model(options.side_by_side, choose_task(options.task), asked=options.task)
+        models[free_name(options.side_by_side, models)] = (rival.policy, rival.params)
+    return models, task
+
+
 def _find_file(path: str) -> Path:
     file = as_path(path)
     if not file.exists() and path in model_names():

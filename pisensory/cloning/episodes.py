@@ -19,7 +19,6 @@ from ..tasks import Task
 from ..tasks.base import Seed
 
 _FORMAT = "pisensory-episodes"
-_BEGINNINGS = 0.2
 _HELD_BYTES = 2**28
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
@@ -55,11 +54,11 @@ class Batch:
 
 
 def draw_windows(
-    batch: Batch, n_windows: int, length: int, stride: int, generator: np.random.Generator
+    batch: Batch, n_windows: int, length: int, stride: int, beginnings: float, generator: np.random.Generator
 ) -> tuple[Batch, State | None]:
     """Return sequences of `length` steps, each from a random mark of a random episode that is alive there, as a batch.
 
-    A part of them, _BEGINNINGS, are the beginnings of episodes, where skill is won or lost.
+    A part of them, `beginnings`, are the beginnings of episodes, where skill is won or lost.
 
     Returns:
         The sequences, and the states that the student began them with, each (feature, channel, sequence).
@@ -67,7 +66,7 @@ def draw_windows(
     marks, episodes = np.nonzero(batch.alive[::stride])
     chosen = generator.integers(len(marks), size=n_windows)
     marks, episodes = marks[chosen], episodes[chosen]
-    first = generator.random(n_windows) < _BEGINNINGS
+    first = generator.random(n_windows) < beginnings
     marks[first] = 0
     episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
     steps = marks * stride + np.arange(length)[:, None]

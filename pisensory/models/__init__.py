@@ -38,6 +38,11 @@ def load_model(name: str) -> tuple[Policy, np.ndarray]:
     """Return the policy and the flat vector (parameter,) of a shipped model.
 
     Raises InputError, with the names there are, for any other name.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant-small")
+        >>> policy.label, params.shape
+        ('invariant', (913,))
     """
     policy, params, _ = load_policy_about(model_path(name))
     return policy, params

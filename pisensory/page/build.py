@@ -41,6 +41,7 @@ class PageSettings:
         version: of the cart-pole: "v1", "v0" or "harder".
         seed: of the first run.
         perturbation: what is done to the inputs; at most 50 noise inputs and 4 copies.
+        eyes: address of the page of the agents that see, linked at the foot; None for no link.
 
     Raises:
         InputError: for an unknown version, a seed below 0 or above 2^32 - 1, more inputs than fit, or inputs at fault.
@@ -49,6 +50,7 @@ class PageSettings:
     version: str = "v1"
     seed: int = 1
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+    eyes: str | None = None
 
     def __post_init__(self) -> None:
         if self.version not in cartpole.VERSIONS:
@@ -107,6 +109,9 @@ def make_page(models: Mapping[str, tuple[Policy, Vector]], settings: PageSetting
         style=_read("page.css"),
         # In a script, "</script>" and "<!--" must not appear, whatever a model is called.
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        eyes=f'<p><a href="{html.escape(settings.eyes)}">Shuffle what it sees</a>: agents with eyes, recorded.</p>'
+        if settings.eyes
+        else "",
         script="\n".join(_read(name) for name in _SCRIPTS),
     )
     size = len(text.encode("utf-8", "backslashreplace"))

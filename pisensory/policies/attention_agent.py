@@ -39,6 +39,13 @@ class AttentionAgentPolicy(Policy):
 
     Raises:
         InputError: for a size below one, more choices than patches, or sizes that are too large together.
+
+    Examples:
+        >>> policy = ps.AttentionAgentPolicy.car_racing()
+        >>> policy.n_params
+        3667
+        >>> policy.n_actions
+        3
     """
 
     n_actions: int = 3

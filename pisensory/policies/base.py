@@ -147,6 +147,13 @@ class Policy(ABC):
         n_actions: the number of outputs, each in [-1, 1].
         n_params: the length of the flat parameter vector.
         layout: name -> (slice of the vector, shape).
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> isinstance(policy, ps.Policy)
+        True
+        >>> policy.layout["b_input"]
+        (slice(320, 352, None), (32,))
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # as every one is a dataclass
@@ -316,6 +323,15 @@ class Agent:
 
     Raises:
         InputError: for a vector of the wrong length or with values that are not finite.
+
+    Examples:
+        >>> agent = ps.InvariantPolicy().agent(ps.load_model("cartpole-invariant-small")[1])
+        >>> action = agent.act([0.1, 0.0, -1.0, 0.0, 0.2])
+        >>> action.shape, agent.latent.shape, agent.attention.shape
+        ((1,), (16,), (16, 5))
+        >>> agent.reset()  # a new episode
+        >>> bool(agent.act([0.2, -1.0, 0.0, 0.1, 0.0]) == action)  # the same inputs in another order
+        True
     """
 
     def __init__(self, policy: Policy, params: Vector) -> None:

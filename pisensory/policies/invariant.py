@@ -23,6 +23,8 @@ from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_bool, check_int, ch
 from ..parameters import Vector, check_params, dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
+_OPEN = 2.0  # the bias of a forget gate that lets through 88 %
+
 
 @dataclasses.dataclass(frozen=True)
 class InvariantPolicy(Policy):
@@ -40,6 +42,13 @@ class InvariantPolicy(Policy):
 
     Raises:
         InputError: for a size below one, sizes that are too large together, or a gain not above 0 or above 1e6.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> policy.n_params, policy.n_features
+        (913, None)
+        >>> ps.InvariantPolicy(n_actions=8, n_embeddings=32, head_sizes=(32,)).n_params
+        2440
     """
 
     n_actions: int = 1
@@ -82,6 +91,20 @@ class InvariantPolicy(Policy):
             if self.bias:
                 shapes[f"b_{name}"] = (self.proj_dim,)
         return {**shapes, **dense_shapes("head", (self.n_embeddings, *self.head_sizes, self.n_actions))}
+
+    def initial(self, generator: np.random.Generator) -> np.ndarray:
+        """Return a first vector (parameter,): as of any policy, but with forget gates that are open.
+
+        An LSTM that forgets finds no use for what came long before, and does not learn to keep it: Jozefowicz et al.,
+        "An Empirical Exploration of Recurrent Network Architectures", 2015, section 2.3.
+        """
+        params, size = super().initial(generator), self.hidden_size
+        params[self.layout["b_input"][0]][size : 2 * size] = _OPEN
+        return params
+
+    def attention_steps(self, n_features: int) -> tuple[Any, Any]:
+        """Return the step of attention to so many features, and its way back."""
+        return layers.attention_step, layers.attention_step_back
 
     def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         named = unflatten(population, self.layout)
@@ -131,6 +154,7 @@ class InvariantRun(PolicyRun):
         self.policy = policy
         self.weights = weights
         self._lstm, self._attend, *head = weights
+        self._attention_step, _ = policy.attention_steps(n_features)
         n_candidates, n_actions, size = len(self._lstm), policy.n_actions, policy.hidden_size
 
         def block(n_channels: int) -> layers.Block:
@@ -186,7 +210,7 @@ class InvariantRun(PolicyRun):
         np.copyto(self._previous_action, self._actions)
         cell = self._cell.planes
         layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
-        layers.attention_step(self._attend, self._keys, self._attention)
+        self._attention_step(self._attend, self._keys, self._attention)
         counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
         layers.exact_weighted_sum(self._attention, counted, part, self._exact, self._sums)
         np.tanh(self._sums, out=self._sums)
@@ -195,7 +219,7 @@ class InvariantRun(PolicyRun):
     def keep(self, rows: np.ndarray) -> InvariantRun:
         """Return the run of only these candidates, in the state they are in."""
         _, n_features, _, n_episodes = self.cell.shape
-        kept = InvariantRun(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
+        kept = type(self)(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
         kept._inputs.matrices[...] = self._inputs.matrices[rows]
         kept.cell[...] = self.cell[rows]
         kept.actions[...] = self.actions[rows]
@@ -266,12 +290,13 @@ class InvariantSequence(Unrolled):
         return 0.5 * self._by_feature(self._doubled_hidden[-1:])[0], self._by_feature(self._cell[-1:])[0].copy()
 
     def _forward(self, exact: layers.ExactSum) -> None:
+        attention_step, _ = self.policy.attention_steps(self._n_features)
         for step, attention in enumerate(self._attention):
             layers.lstm_step(
                 self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
                 self._doubled_hidden[step + 1],
             )  # fmt: skip
-            layers.attention_step(self._attend, self._keys[step], attention)
+            attention_step(self._attend, self._keys[step], attention)
             layers.exact_weighted_sum(attention, self._counted[step], self._parts[step], exact, self._latent[:, step])
         np.tanh(self._latent, out=self._latent)
 
@@ -306,8 +331,9 @@ class InvariantSequence(Unrolled):
         scratch = np.empty((max(n_gates, n_embeddings), d_cell.shape[1]), d_cell.dtype)
         d_scores = layers.wide_block(scratch[:n_embeddings])
         d_gates = layers.as_gates(layers.wide_block(scratch[:n_gates]), np.empty_like(d_cell))
+        _, attention_step_back = self.policy.attention_steps(self._n_features)
         for step in reversed(range(len(d_sums))):
-            d_doubled = layers.attention_step_back(
+            d_doubled = attention_step_back(
                 self._attend, self._keys[step], self._attention[step], self._counted[step], d_sums[step], d_attend,
                 d_scores,
             )  # fmt: skip

@@ -27,6 +27,12 @@ class MLPPolicy(Policy):
 
     Raises:
         InputError: for a size below one, or sizes that are too large together.
+
+    Examples:
+        >>> ps.MLPPolicy(n_features=5, hidden_sizes=(16,)).n_params
+        113
+        >>> ps.MLPPolicy(n_features=5, hidden_sizes=()).label
+        'linear'
     """
 
     n_features: int = 5  # type: ignore[misc]

@@ -278,6 +278,11 @@ def scale_action(space: Any, outputs: Vector) -> Any:
 
     Raises:
         InputError: for another space, or another number of outputs than it takes.
+
+    Examples:
+        >>> import gymnasium
+        >>> ps.scale_action(gymnasium.make("Pendulum-v1").action_space, [0.5])  # its bounds are -2 and 2
+        array([1.], dtype=float32)
     """
     n_outputs, values = count_outputs("the environment", space), check_array("outputs", outputs)
     if values.shape != (n_outputs,):
