@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory import files
 from pisensory.files import atomic_write, load_policy_about, read_npz
 
 POLICY = ps.InvariantPolicy(n_embeddings=3, head_sizes=(4,), gain=0.5)
