@@ -86,8 +86,8 @@ class SerialExecutor(_Closing):
 class ProcessExecutor(_Closing):
     """Runs items in worker processes, each with one BLAS thread.
 
-    The workers start when first needed and end with `close`, the end of a `with`, or when their parent dies. When one
-    of them is killed, all are started anew and what had not finished is run again. As with all of Python's
+    The workers start when first needed and end with `close`, at the end of a `with`, or when their parent dies. When
+    one of them is killed, all are started anew and what had not finished is run again. As with all of Python's
     multiprocessing, a script that uses them needs the line `if __name__ == "__main__":`.
 
     Args:

@@ -27,6 +27,12 @@ class Recording:
         rewards: of each step (step, episode); 0 once the episode is over.
         alive: whether the step was part of the episode (step, episode).
         inside: what was asked for of what `PolicyRun.inside` shows: name -> (step, ..., episode).
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> recording = ps.record(policy, params, ps.CartPoleSwingUp("v1", max_steps=7), n_episodes=2)
+        >>> recording.observations.shape, recording.rewards.shape
+        ((7, 5, 1, 2), (7, 2))
     """
 
     observations: np.ndarray
@@ -117,6 +123,12 @@ def record(
     Raises:
         InputError: for a policy that does not fit the task, an impossible number, or an `inside` that is no sequence of
             names.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant")
+        >>> task = ps.CartPoleSwingUp("v1", max_steps=7)
+        >>> ps.record(policy, params, task, inside=["attention"]).attention.shape
+        (7, 32, 5, 1)
     """
     n_episodes = check_int("n_episodes", n_episodes, 1, MAX_EPISODES)
     inside = [check_text("each of inside", name, "attention") for name in check_list("inside", inside, '["latent"]')]

@@ -253,7 +253,7 @@ def test_students_that_do_not_fit_are_refused(tmp_path, student, message):
 
 
 def test_run_ends_when_the_score_no_longer_rises(tmp_path):
-    settings = {**SMALL, "learning_rate": 1e-12, "eval_every": 1}
+    settings = {**SMALL, "learning_rate": 1e-30, "eval_every": 1}
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=50, patience=3, **settings)
     assert result.rounds < 10
     best = max(float(row["held_out"]) for row in metrics(tmp_path / "run"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory import files
 from pisensory.files import atomic_write, load_policy_about, read_npz
 
 POLICY = ps.InvariantPolicy(n_embeddings=3, head_sizes=(4,), gain=0.5)
@@ -139,3 +140,11 @@ def test_mask_of_the_process_is_heeded_and_left_alone(tmp_path, monkeypatch):
         assert (tmp_path / "a.npz").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
+
+
+def test_a_task_is_kept_as_what_describes_it(tmp_path):
+    task = ps.CartPoleSwingUp("v1", max_steps=7)
+    ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, task=task, note="n")
+    assert files.load_policy_about(tmp_path / "a.npz")[2] == {"task": task.config, "note": "n"}
+    with pytest.raises(ps.InputError, match="task must be a Task"):
+        ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, task="v1")

@@ -155,3 +155,26 @@ def test_an_agent_says_what_it_is_in_a_line():
     np.testing.assert_array_equal(agent.params, PARAMS)
     agent.params[:] = 0
     np.testing.assert_array_equal(agent.params, PARAMS)
+
+
+def test_a_recording_has_the_attention_as_the_agent_has_it():
+    policy, params = ps.load_model("cartpole-invariant-small")
+    recording = ps.record(policy, params, ps.CartPoleSwingUp("v1", max_steps=9), inside=["attention", "latent"])
+    agent = policy.agent(params)
+    for step, values in enumerate(recording.observations[:, :, 0, 0]):
+        agent.act(values)
+        np.testing.assert_allclose(recording.attention[step, :, :, 0], agent.attention, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(recording.latent[step, :, 0], agent.latent, rtol=0, atol=1e-4)
+    with pytest.raises(AttributeError, match="no attention was noted"):
+        _ = ps.record(policy, params, ps.CartPoleSwingUp("v1", max_steps=2)).attention
+
+
+def test_an_evaluation_is_told_in_a_line():
+    found = ps.evaluate(*ps.load_model("cartpole-linear"), ps.CartPoleSwingUp("v1", max_steps=9), 4)
+    assert str(found).startswith(f"Evaluation(mean={found.mean:.1f}, interval=(") and len(str(found)) < 120
+
+
+def test_executors_are_closed_at_the_end_of_a_with():
+    with ps.ProcessExecutor(1) as executor:
+        assert list(executor.map(abs, [-1, 2])) == [1, 2] and executor._pool is not None
+    assert executor._pool is None

@@ -47,6 +47,9 @@ def calls(folder):
     quick = {"task": TASK, "run_dir": folder / "run", "minutes": 1e-4, "n_eval_episodes": 1}
     table = {
         "Agent": (ps.Agent, policy),
+        "Agents": (ps.Agents, {**policy, "n_agents": 2, "n_features": 5}),
+        "export_c": (ps.export_c, {**policy, "path": folder / "agent.c"}),
+        "record": (ps.record, {**policy, "task": TASK, "n_episodes": 1, "seed": 0, "inside": ["latent"]}),
         "AttentionAgentPolicy": (ps.AttentionAgentPolicy, {}),
         "CarRacingTask": (ps.CarRacingTask, {"max_steps": 3}),
         "PatchPolicy": (ps.PatchPolicy, {}),
@@ -87,6 +90,8 @@ def calls(folder):
     observations = np.zeros((2, 5, 1, 3))
     methods = {
         "Agent.act": (POLICY.agent(PARAMS).act, {"observation": np.zeros(5)}),
+        "Agents.act": (ps.Agents(POLICY, PARAMS, 2).act, {"observations": np.zeros((2, 5))}),
+        "Agents.reset": (ps.Agents(POLICY, PARAMS, 2).reset, {"agents": [0]}),
         "Policy.agent": (INVARIANT.agent, {"params": ZEROS}),
         "Policy.prepare": (INVARIANT.prepare, {"population": ZEROS[None]}),
         "Policy.start": (
@@ -121,7 +126,7 @@ WORDS = {
 
 
 def names_of_all():
-    results = {"CloneResult", "Evaluation", "Rollout", "TrainResult"}
+    results = {"CloneResult", "Evaluation", "Recording", "Rollout", "TrainResult"}
     public = {name: getattr(ps, name) for name in ps.__all__}
     errors = {name for name, value in public.items() if inspect.isclass(value) and issubclass(value, BaseException)}
     return set(public) - results - errors - {"Policy", "Task"}
@@ -161,6 +166,9 @@ def test_functions_refuse_what_is_wrong(name, tmp_path, monkeypatch, recwarn):
 @pytest.mark.parametrize(
     "name",
     [
+        "Agent.act",
+        "Agents.act",
+        "Agents.reset",
         "Policy.agent",
         "Policy.prepare",
         "Policy.start",
@@ -230,6 +238,7 @@ COMMANDS = {
     "plot": ["run", "-o", "plot-{}.png"],
     "video": ["cartpole-linear", "--max-steps", "3", "-o", "film-{}.gif", "--width", "320"],
     "models": [],
+    "export": ["cartpole-linear", "-o", "agent-{}.c"],
     "page": ["cartpole-linear", "-o", "page-{}.html"],
 }  # fmt: skip
 

@@ -28,6 +28,11 @@ def export_c(path: PathLike, policy: Policy, params: Vector) -> None:
     Raises:
         InputError: for a vector that does not fit the policy, or a policy of another kind.
         FileError: if the file cannot be written; one that was there stays as it was.
+
+    Examples:
+        >>> ps.export_c("agent.c", *ps.load_model("cartpole-invariant-small"))
+        >>> "agent_act" in open("agent.c").read()
+        True
     """
     check_type("policy", policy, Policy, "ps.InvariantPolicy()")
     constants, arrays = policy.c_parts(params)

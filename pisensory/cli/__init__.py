@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import InputError, PisensoryError, import_extra
 from ..runs import TrainingInterrupted
-from . import clone, evaluate, models, page, plot, report, sweep, train, video, watch
+from . import clone, evaluate, export, models, page, plot, report, sweep, train, video, watch
 from .arguments import name_options
 from .load import load_module
 
-_COMMANDS = (train, evaluate, clone, sweep, report, plot, video, watch, models, page)
-
+_COMMANDS = (train, evaluate, clone, sweep, report, plot, video, watch, models, export, page)
 
 _USAGE = "pisensory [--load FILE] COMMAND ..."
 _BEGIN = """Three commands to try:

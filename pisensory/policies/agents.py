@@ -26,6 +26,12 @@ class Agents:
     Raises:
         InputError: for a vector that does not fit the policy, an impossible number of agents or inputs, or too many
             of both together.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant")
+        >>> agents = ps.Agents(policy, params, n_agents=3, n_features=5)
+        >>> agents.act(np.zeros((3, 5))).shape
+        (3, 1)
     """
 
     def __init__(self, policy: Policy, params: Vector, n_agents: int, n_features: int | None = None) -> None:

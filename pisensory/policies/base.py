@@ -360,10 +360,10 @@ class Agent:
     def act(self, observation: Observation) -> np.ndarray:
         """Return the action (action,), float32 in [-1, 1], for one observation.
 
-        Inputs may come and go in the middle of an episode: what is NaN, or not in the mapping, is absent, and it is as
-        if there were no such input. Those that stay keep their state; one that comes back goes on from the state it
-        had; one that is new begins as at the start of an episode. Names and places say which is which; the network
-        never learns them. Numbers outside the range of float32 are cut to it.
+        Inputs may come and go in the middle of an episode: what is NaN, or not in the mapping, is absent, as if there
+        were no such input. Those that stay keep their state; one that comes back goes on from the state it had;
+        one that is new begins as at the start of an episode. Names and places say which is which; the network never
+        learns them. Numbers outside the range of float32 are cut to it.
 
         Args:
             observation: (feature,), or (feature, channel) for a policy that reads several channels; or a mapping of
