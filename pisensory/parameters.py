@@ -18,7 +18,7 @@ from .errors import InputError, check_array
 Numbers = Union["np.ndarray[Any, np.dtype[np.floating[Any]]]", "np.ndarray[Any, np.dtype[np.integer[Any]]]"]
 Vector = Union[Numbers, Sequence[SupportsFloat]]
 Matrix = Union[Numbers, Sequence[Vector]]
-Tensor = Union[Numbers, Sequence["Tensor"], Sequence[SupportsFloat]]
+Tensor = Union[Matrix, Sequence[Matrix], Sequence[Sequence[Matrix]]]  # no deeper: text is sequences without end
 
 Layout = dict[str, tuple[slice, tuple[int, ...]]]
 
