@@ -339,9 +339,8 @@ def save_policy(
     check_type("policy", policy, Policy, "ps.InvariantPolicy()")
     vector = check_params(params, policy.n_params)
     if task is not None:
-        if not isinstance(task, (Task, Mapping)):
-            raise InputError(f"task must be a Task, such as ps.CartPoleSwingUp(), or its config, got {show(task)}")
-        about["task"] = task.config if isinstance(task, Task) else task
+        config = isinstance(task, Mapping)
+        about["task"] = task if config else check_type("task", task, Task, "ps.CartPoleSwingUp(), or its config").config
     header = {"format": FORMAT, "version": VERSION, "policy": policy.config, "about": about}
     write_npz(path, {"params": vector, "header": header_array(header)})
 

@@ -63,6 +63,8 @@ def calls(folder):
         "GymTask": (ps.GymTask, {"env": "CartPole-v1"}),
         "InvariantPolicy": (ps.InvariantPolicy, {}),
         "MLPPolicy": (ps.MLPPolicy, {}),
+        "LSTMPolicy": (ps.LSTMPolicy, {}),
+        "AblatedPolicy": (ps.AblatedPolicy, {}),
         "Perturbation": (ps.Perturbation, {}),
         "ProcessExecutor": (ps.ProcessExecutor, {}),
         "Senses": (ps.Senses, {"names": ("a", "b")}),
@@ -235,6 +237,7 @@ COMMANDS = {
         "--teacher-rounds", "1", *QUICK,
     ],
     "report": ["cartpole-linear", "-e", "2", "--max-steps", "3", "-j", "1", "-o", "report-{}"],
+    "sweep": ["sweep.toml", "-o", "sweep-{}", "--dry-run"],
     "plot": ["run", "-o", "plot-{}.png"],
     "video": ["cartpole-linear", "--max-steps", "3", "-o", "film-{}.gif", "--width", "320"],
     "models": [],
@@ -287,6 +290,7 @@ def check_command(command, every, tmp_path, monkeypatch, capfd):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: None)
+    (tmp_path / "sweep.toml").write_text('command = "train linear"\noptions = {generations = 1}\n')
     ps.train(POLICY, TASK, "run", generations=1, population_size=2, n_episodes=1, n_eval_episodes=1)
     complaints = []
     for number, words in enumerate(itertools.islice(runs_of(command), 0, None, every)):
