@@ -93,7 +93,11 @@ def test_policies_say_what_they_are():
 def test_first_vector_is_uniform_by_the_inputs_of_each_layer(policy):
     vector = policy.initial(np.random.default_rng(4))
     np.testing.assert_array_equal(vector, policy.initial(np.random.default_rng(4)))
-    for part, shape in policy.layout.values():
+    for name, (part, shape) in policy.layout.items():
+        if name == "b_input":  # of the LSTM, the gates one after the other: the second are the forget gates, open at first
+            gates = vector[part].reshape(4, -1)
+            assert (gates[1] > 0).all()
+            gates[1] = 0
         largest = np.abs(vector[part]).max()
         assert 0.5 < largest * np.sqrt(shape[-1]) <= 1 if len(shape) == 2 else largest == 0
 
