@@ -3,10 +3,10 @@
 #
 # A video walks through the agent of Tang and Ha (2021) in PyTorch: the layer first, then its invariance, the networks
 # that are compared, their training by evolution, and what shuffled and noisy inputs do to each. This is the same walk
-# with pisensory, in NumPy. It takes about five minutes on two cores, four of them to train five networks; the video's
-# took days. Extras: `viz`, `tensorboard`, `progress`.
+# with pisensory, in NumPy, on a small budget: some minutes on two cores that have nothing else to do, where the video's
+# trainings took days. Extras: `viz`, `tensorboard`, `progress`.
 #
-# It is a script, `python examples/video_walkthrough.py --minutes 4`, and a notebook of the same cells.
+# It is a script, `python examples/video_walkthrough.py`, and a notebook of the same cells.
 
 # %%
 import argparse
@@ -29,8 +29,8 @@ parser = argparse.ArgumentParser(
     description="Walk through the AttentionNeuron agent: its layer, its training, and its robustness.",
     formatter_class=argparse.ArgumentDefaultsHelpFormatter,
 )
-parser.add_argument("--minutes", type=float, default=4, help="training time of all five networks together")
-parser.add_argument("--episodes", type=int, default=500, help="in each violin")
+parser.add_argument("--generations", type=int, default=100, help="of each training")
+parser.add_argument("--episodes", type=int, default=100, help="in each violin")
 parser.add_argument("--jobs", type=int, default=-1, help="worker processes, -1 for one a core")
 parser.add_argument("--out", type=Path, default=Path("runs/walkthrough"), help="folder for all that is written")
 in_notebook = "ipykernel" in sys.modules
@@ -60,7 +60,7 @@ def save(figure, name):
 # ## 1. The positional table
 #
 # The queries of the attention are fixed: a sinusoidal table that has nothing to do with the inputs, one row for each
-# number of the latent code. Left, the agent's own table; right, the same rule in a larger size, which shows its pattern.
+# number of the latent code. Left, the agent's own table; right, the same rule in a larger size, where one sees it.
 
 # %%
 policy = ps.InvariantPolicy()
@@ -157,7 +157,7 @@ print(f"{result.lengths.sum():,} steps in {seconds:.2f} s: {result.lengths.sum()
 #
 # A linear network and an MLP, each trained with its inputs in order and, "augmented", with the inputs shuffled in every
 # episode; and the invariant network, which need never see a shuffle. They run one after the other, each on all cores.
-# Run the walk again and they are trained further.
+# Run the walk again with more `--generations` and they go on from where they are.
 
 # %%
 EXPERIMENTS = {
@@ -178,11 +178,10 @@ def pisensory(*arguments):
         raise SystemExit(done.returncode)
 
 
-minutes = options.minutes / len(EXPERIMENTS)
 for number, (name, (network, *settings)) in enumerate(EXPERIMENTS.items(), 1):
-    print(f"[{time.perf_counter() - begun:.0f} s] training {number} of {len(EXPERIMENTS)}: {name}, {minutes:g} minutes")
+    print(f"[{time.perf_counter() - begun:.0f} s] training {number} of {len(EXPERIMENTS)}: {name}")
     run = options.out / name
-    settings += ["--task", "v1", "-p", 64, "-e", 8, "--generations", 100_000, "--minutes", minutes]
+    settings += ["--task", "v1", "-p", 64, "-e", 4, "--generations", options.generations]
     settings += ["--jobs", options.jobs, "--tensorboard", *(["--resume"] if run.exists() else [])]
     pisensory("train", network, run, *settings)
 

@@ -8,6 +8,8 @@ from collections.abc import Collection
 
 import numpy as np
 
+from .errors import MAX_EPISODES, check_int, check_list, check_text
+from .parameters import Vector
 from .policies import Policy
 from .rollout import Step, live, single_chunk
 from .tasks import Task
@@ -25,6 +27,12 @@ class Recording:
         rewards: of each step (step, episode); 0 once the episode is over.
         alive: whether the step was part of the episode (step, episode).
         inside: what was asked for of what `PolicyRun.inside` shows: name -> (step, ..., episode).
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> recording = ps.record(policy, params, ps.CartPoleSwingUp("v1", max_steps=7), n_episodes=2)
+        >>> recording.observations.shape, recording.rewards.shape
+        ((7, 5, 1, 2), (7, 2))
     """
 
     observations: np.ndarray
@@ -33,6 +41,21 @@ class Recording:
     rewards: np.ndarray
     alive: np.ndarray
     inside: dict[str, np.ndarray]
+
+    @property
+    def latent(self) -> np.ndarray:
+        """The latent codes (step, embedding, episode), if they were asked for."""
+        return self._noted("latent")
+
+    @property
+    def attention(self) -> np.ndarray:
+        """The attention (step, embedding, feature, episode), in the order of `Agent.attention`, if asked for."""
+        return self._noted("attention").swapaxes(1, 2)
+
+    def _noted(self, name: str) -> np.ndarray:
+        if name not in self.inside:
+            raise AttributeError(f"no {name} was noted: ask for it with inside=[{name!r}], of a policy that has it")
+        return self.inside[name]
 
 
 class Recorder:
@@ -83,9 +106,11 @@ class Recorder:
 
 
 def record(
-    policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed, inside: Collection[str] = ()
+    policy: Policy, params: Vector, task: Task, n_episodes: int = 1, seed: Seed = 0, inside: Collection[str] = ()
 ) -> Recording:
     """Live through the episodes of a rollout, and note what the policy saw, did and thought.
+
+    They are, to the bit, the episodes that `evaluate` scores with the same seed.
 
     Args:
         policy: the network.
@@ -93,11 +118,20 @@ def record(
         task: what to do.
         n_episodes: how many.
         seed: of the rollout.
-        inside: what to note of the inside, where there is such; it takes most memory.
+        inside: what to note of the inside, such as ["latent", "attention"], where there is such; it takes most memory.
 
     Raises:
-        InputError: for a policy that does not fit the task.
+        InputError: for a policy that does not fit the task, an impossible number, or an `inside` that is no sequence of
+            names.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant")
+        >>> task = ps.CartPoleSwingUp("v1", max_steps=7)
+        >>> ps.record(policy, params, task, inside=["attention"]).attention.shape
+        (7, 32, 5, 1)
     """
+    n_episodes = check_int("n_episodes", n_episodes, 1, MAX_EPISODES)
+    inside = [check_text("each of inside", name, "attention") for name in check_list("inside", inside, '["latent"]')]
     recorder = Recorder(n_episodes, inside)
     for step in live(single_chunk(policy, params, task, n_episodes, seed)):
         recorder.note(step)

@@ -207,14 +207,11 @@ def test_lstm_state_of_another_shape_is_refused():
         LSTM.unroll(np.ones(LSTM.n_params), np.ones((2, 3, 1, 2)), state=(np.ones((3, 4, 2)),) * 2)
 
 
-@policies
-def test_it_can_be_cloned_into_on_windows(policy, tmp_path):
-    sizes = {"n_features": 5} if policy.kind == "lstm" else {}
-    policy = dataclasses.replace(policy, n_actions=1, **sizes)
+def test_lstm_can_be_cloned_into_on_windows(tmp_path):
     task = ps.CartPoleSwingUp("v1", max_steps=30)
     result = ps.clone(
-        policy, ps.load_model("cartpole-mlp"), task, tmp_path / "run", rounds=3, updates=40, batch_size=8, windows=16,
-        window=10, teacher_rounds=1, learning_rate=0.02, n_eval_episodes=4, eval_every=1,
+        ps.LSTMPolicy(), ps.load_model("cartpole-mlp"), task, tmp_path / "run", rounds=3, updates=40, batch_size=8,
+        windows=16, window=10, teacher_rounds=1, learning_rate=0.02, n_eval_episodes=4, eval_every=1,
     )  # fmt: skip
-    losses = [float(line.split(",")[5]) for line in (tmp_path / "run" / "metrics.csv").read_text().split()[1:]]
-    assert result.updates == 120 and losses[-1] < losses[0]
+    losses = [float(line.split(",")[3]) for line in (tmp_path / "run" / "metrics.csv").read_text().split()[1:]]
+    assert result.updates == 120 and losses[-1] < 0.5 * losses[0]

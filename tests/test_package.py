@@ -10,6 +10,8 @@ import tarfile
 
 import pytest
 
+import pisensory as ps
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -37,7 +39,10 @@ def test_embedding_example_acts(tmp_path):
         [sys.executable, str(ROOT / "examples" / "embed.py")], capture_output=True, text=True, cwd=tmp_path, timeout=60
     )
     assert output.returncode == 0, output.stderr
-    assert "action" in output.stdout
+    lines = output.stdout.splitlines()
+    assert [line[:8] for line in lines] == ["5 inputs", "5 inputs", "4 inputs", "5 inputs"]
+    policy, params = ps.load_model("cartpole-v1-invariant")
+    assert lines[0].endswith(f"action {policy.agent(params).act([0.1, 0.0, -1.0, 0.0, 0.2])}")
 
 
 def test_training_example_ends_in_a_table_and_goes_on(tmp_path):

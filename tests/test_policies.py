@@ -261,8 +261,8 @@ def test_agent_takes_any_kind_of_numbers(observation):
 @pytest.mark.parametrize(
     ("observation", "message"),
     [
-        ([], "non-empty"), ([[1, 2]], "flat"), (3.0, "flat"), ([1, np.nan], "NaN or infinite"),
-        ([np.inf, 1], "NaN or infinite"), (["a"], "real numbers"), ([1j], "real numbers"), (None, "real numbers"),
+        ([], "non-empty"), ([[1, 2]], "flat"), (3.0, "flat"), ([np.nan, np.nan], "NaN or infinite"),
+        ([np.inf, 1], "infinite, or NaN"), (["a"], "real numbers"), ([1j], "real numbers"), (None, "real numbers"),
         ([[1], [2, 3]], "real numbers"),
     ],
 )  # fmt: skip

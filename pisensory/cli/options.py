@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import FileError, InputError, MissingExtraError
 from ..files import as_path, load_params, load_policy_about, read_npz
-from ..models import model_names, model_path
+from ..models import model_names, model_path, near_models
 from ..policies import POLICIES, PatchPolicy, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
@@ -82,12 +82,14 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     add_options(group, "sizes", POLICIES, leave_out=_OF_TASK)
 
 
-def add_model(parser: argparse.ArgumentParser, default: str = "that of the model, or harder") -> None:
-    """Add the options that say more of MODEL: the network of a bare vector, and the task and its inputs."""
+def add_model(
+    parser: argparse.ArgumentParser, default: str = "that of the model, or harder", inputs: bool = True
+) -> None:
+    """Add the options that say more of MODEL: the network of a bare vector, and the task and, with `inputs`, those."""
     parser.add_argument(
         "--policy", choices=policy_names(), help="for a bare vector: its network (default: the one of its length)"
     )
-    add_task(parser, default)
+    add_task(parser, default, inputs)
     add_sizes(parser)
 
 
@@ -247,6 +249,8 @@ def _find_file(path: str) -> Path:
     file = as_path(path)
     if not file.exists() and path in model_names():
         return model_path(path)
+    if not file.exists() and near_models(path):
+        raise FileError(f"there is no file {path}, and no shipped model of that name{near_models(path)}")
     if file.is_dir():
         if not (file / CONFIG).exists():
             raise FileError(f"{file} is a folder but not a run of pisensory")

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError, check_int, show
 from ..executors import ExecutorLike, OpenExecutor
 from ..files import PathLike
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
@@ -45,6 +45,13 @@ class CloneResult:
         env_steps: environment steps collected in all.
         updates: steps of gradient descent in all.
         run_dir: the run folder.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> few = {"rounds": 1, "teacher_rounds": 1, "updates": 1, "batch_size": 4, "n_eval_episodes": 4}
+        >>> result = ps.clone(ps.InvariantPolicy(), ps.load_model("cartpole-mlp"), task, "runs/clone", **few)
+        >>> result.rounds, result.params.shape
+        (1, (913,))
     """
 
     policy: Policy
@@ -83,7 +90,7 @@ def clone(
     patience: int | None = None,
     n_eval_episodes: int | None = None,
     max_megabytes: int | None = None,
-    init: object = None,
+    init: Vector | None = None,
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,
@@ -150,6 +157,14 @@ def clone(
             than those of the run to resume, or a teacher that returns anything but numbers in [-1, 1].
         FileError: if the run folder is not one, is in use, or cannot be written.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("harder", max_steps=50, perturbation=ps.Perturbation(shuffle=True))
+        >>> few = {"rounds": 2, "teacher_rounds": 1, "updates": 2, "batch_size": 4, "n_eval_episodes": 4}
+        >>> teacher = ps.load_model("cartpole-mlp")
+        >>> result = ps.clone(ps.InvariantPolicy(), teacher, task, "runs/clone", dagger=True, **few)
+        >>> result.rounds
+        2
     """
     asked = given(CloneSettings, locals())
     deadline, progress = Deadline(minutes), check_progress(progress)

@@ -101,12 +101,21 @@ def train_with_teacher(
         generations: of the last stage, those before a resume included; 0 to end with the clone.
         teacher_generations: of the teacher (1000, but no more than the `generations` it begins with, if any).
         clone_rounds: of the clone (400, but no more than the `generations` it begins with, if any).
-        population_size, n_episodes, sigma0, sigma_min, diagonal: as for `train`, for the last stage (64, 64, 0.01,
-            0.002, True).
-        sigma_max, eval_every, n_eval_episodes: as for `train`, for the last stage.
+        population_size: candidates a generation of the last stage (64).
+        n_episodes: episodes a candidate there (64).
+        sigma0: its first standard deviation of the parameters (0.01).
+        sigma_max: its largest step size (no bound).
+        sigma_min: the smallest (0.002).
+        diagonal: whether it learns variances alone, and no covariances (True).
         seed: of everything random (0).
+        eval_every: generations between held-out scores of the last stage (10).
+        n_eval_episodes: held-out episodes there (256).
         minutes: stop after this time; the teacher gets at most a fifth of it, the clone a half.
-        resume, n_jobs, executor, progress, tensorboard: as for `train`.
+        resume: go on with the run in `run_dir`, in whatever stage it is, if there is one.
+        n_jobs: processes; -1 for one a core.
+        executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`.
+        progress: show a progress bar.
+        tensorboard: write TensorBoard event files to the run folder as well.
 
     Returns:
         The trained policy; its generations and environment steps are those of the last stage. Without one it is the
@@ -114,6 +123,13 @@ def train_with_teacher(
 
     Raises:
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("harder", max_steps=50)
+        >>> few = {"teacher_generations": 1, "clone_rounds": 1, "n_eval_episodes": 4}
+        >>> result = ps.train_with_teacher(ps.InvariantPolicy(), task, "runs/best", generations=1, **few)
+        >>> result.generations, result.params.shape
+        (1, (913,))
     """
     asked = given(RecipeSettings, locals())
     generations = check_int("generations", generations, 0, MAX_COUNT)

@@ -39,6 +39,11 @@ class Patches:
 
     Raises:
         InputError: for a size or stride below one.
+
+    Examples:
+        >>> frames = np.zeros((4, 96, 96), np.uint8)
+        >>> ps.Patches(size=6, stride=6).cut(frames).shape
+        (256, 144)
     """
 
     size: int = 6

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ..errors import InputError, show
 from .ablated import AblatedPolicy
+from .agents import Agents
 from .attention_agent import AttentionAgentPolicy
 from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
@@ -16,8 +17,20 @@ from .patches import PatchPolicy
 P = TypeVar("P", bound=Policy)
 
 __all__ = [
-    "POLICIES", "AblatedPolicy", "Agent", "AttentionAgentPolicy", "InvariantPolicy", "LSTMPolicy", "MLPPolicy",
-    "PatchPolicy", "Policy", "PolicyRun", "Unrolled", "policy_from_config", "register",
+    "POLICIES",
+    "AblatedPolicy",
+    "Agent",
+    "Agents",
+    "AttentionAgentPolicy",
+    "InvariantPolicy",
+    "LSTMPolicy",
+    "MLPPolicy",
+    "PatchPolicy",
+    "Policy",
+    "PolicyRun",
+    "Unrolled",
+    "policy_from_config",
+    "register",
 ]  # fmt: skip
 
 POLICIES: dict[str, type[Policy]] = {

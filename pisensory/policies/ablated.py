@@ -25,7 +25,14 @@ class AblatedPolicy(InvariantPolicy):
     """An invariant policy that lacks something. What is not used of its parameters does nothing.
 
     Args:
-        n_actions, n_embeddings, proj_dim, hidden_size, head_sizes, bias, scale, gain: as of an invariant policy.
+        n_actions: A, outputs.
+        n_embeddings: M, rows of the positional table and channels of the latent code.
+        proj_dim: D, the size of projected queries and keys.
+        hidden_size: H, of the LSTM.
+        head_sizes: hidden layers of the head; () is one linear layer before the last tanh.
+        bias: whether the projections have biases.
+        scale: whether attention scores are divided by sqrt(D).
+        gain: a factor on the weighted sum of the inputs.
         learned_queries: whether each query is learned by itself, and not made of a row of the positional table.
         aggregation: how messages become one: "sum" of tanh attention, its "mean", or a "softmax" over the inputs.
         previous_action: whether the LSTMs are told the action before; else they are told 0.
@@ -33,6 +40,10 @@ class AblatedPolicy(InvariantPolicy):
 
     Raises:
         InputError: as for an invariant policy, and for another aggregation.
+
+    Examples:
+        >>> ps.AblatedPolicy(recurrent=False, aggregation="mean").n_params
+        913
     """
 
     learned_queries: bool = False

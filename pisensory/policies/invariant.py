@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import layers
 from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_bool, check_int, check_positive, check_sizes
-from ..parameters import dense_shapes, unflatten
+from ..parameters import Vector, check_params, dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
 _OPEN = 2.0  # the bias of a forget gate that lets through 88 %
@@ -42,6 +42,13 @@ class InvariantPolicy(Policy):
 
     Raises:
         InputError: for a size below one, sizes that are too large together, or a gain not above 0 or above 1e6.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> policy.n_params, policy.n_features
+        (913, None)
+        >>> ps.InvariantPolicy(n_actions=8, n_embeddings=32, head_sizes=(32,)).n_params
+        2440
     """
 
     n_actions: int = 1
@@ -112,6 +119,13 @@ class InvariantPolicy(Policy):
         arrays = (named.get(name) for name in ("w_query", "b_query", "w_key", "b_key"))
         return (table, *arrays, math.sqrt(self.proj_dim) if self.scale else 1.0)
 
+    def c_parts(self, params: Vector) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return sizes and gain, and the folded matrices of LSTM, attention and head."""
+        lstm, attend, *head = (array[0, 0] for array in self.prepare(check_params(params, self.n_params)[None]))
+        sizes = {"AGENT_ACTIONS": self.n_actions, "N_EMBEDDINGS": self.n_embeddings, "HIDDEN": self.hidden_size}
+        arrays = {"LSTM": lstm, "ATTENTION": attend, **{f"HEAD_{number}": layer for number, layer in enumerate(head)}}
+        return {**sizes, "GAIN": self.gain}, arrays
+
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return InvariantRun(self, weights, n_features, n_episodes)
 
@@ -175,6 +189,17 @@ class InvariantRun(PolicyRun):
     def state(self) -> State:
         """Return h and c."""
         return self.hidden, self.cell
+
+    def resume(self, before: PolicyRun, state: State) -> None:
+        """Go on from another run: with its action, and h and c of the features."""
+        super().resume(before, state)
+        hidden, self.cell[...] = state
+        self._doubled_hidden.matrices[...] = 2 * hidden
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        for array in (self.actions, self.cell, self._doubled_hidden.matrices):
+            array[..., episodes] = 0
 
     def inside(self) -> dict[str, np.ndarray]:
         """Return latent code, attention, hidden and cell state, (candidate, ..., episode), of the last step."""

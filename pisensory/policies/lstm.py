@@ -34,6 +34,10 @@ class LSTMPolicy(Policy):
 
     Raises:
         InputError: for a size below one, or sizes that are too large together.
+
+    Examples:
+        >>> ps.LSTMPolicy(n_features=5, hidden_size=16).n_features
+        5
     """
 
     n_features: int = 5  # type: ignore[misc]

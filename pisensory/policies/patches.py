@@ -63,6 +63,13 @@ class PatchPolicy(Policy):
     Raises:
         InputError: for a size below one, a head that there is not, convolutions that do not fit the grid, or sizes
             that are too large together.
+
+    Examples:
+        >>> policy = ps.PatchPolicy.car_racing()
+        >>> policy.n_params, policy.n_features
+        (7212, None)
+        >>> ps.PatchPolicy.pong().n_params
+        1687726
     """
 
     n_actions: int = 3
@@ -325,6 +332,17 @@ class PatchRun(PolicyRun):
         kept._head.take(self._head, rows)
         return kept
 
+    def resume(self, before: PolicyRun, state: State) -> None:
+        """Go on from another run: what is remembered is nothing of the patches."""
+        assert isinstance(before, PatchRun)
+        self._latent[...] = before._latent
+        self._head.take(before._head, np.arange(len(self._seen)))
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        self._latent[:, episodes] = 0
+        self._head.forget(episodes)
+
 
 class _VoteHead:
     """The head "vote" of a population: a running mean of the latent code, the vote, the LSTM, and the gate."""
@@ -364,6 +382,11 @@ class _VoteHead:
         self._voting.take(head._voting, rows)
         self._share[...] = head._share[rows]
 
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        self._voting.forget(episodes)
+        self._share[..., episodes] = 0
+
 
 class _DenseHead:
     """The head "dense" of a population: convolutions of one episode after the other, dense layers of all."""
@@ -391,6 +414,9 @@ class _DenseHead:
 
     def take(self, head: _DenseHead, rows: np.ndarray) -> None:
         """Take over the state of these candidates of another head: there is none."""
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew: there is nothing to forget."""
 
 
 def _last(policy: PatchPolicy) -> str:

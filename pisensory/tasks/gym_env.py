@@ -59,6 +59,12 @@ def register_envs() -> None:
     `pisensory.envs` does it, and so does importing pisensory if Gymnasium is already imported.
 
     Raises MissingExtraError if Gymnasium is not installed.
+
+    Examples:
+        >>> import gymnasium
+        >>> ps.register_envs()
+        >>> gymnasium.make("pisensory/CartPoleSwingUpHarder-v0").observation_space.shape
+        (5,)
     """
     load_library("gymnasium")
     _register("gymnasium", "GymnasiumCartPoleSwingUp", vector_entry_point=f"{__name__}:GymnasiumCartPoleSwingUpVector")

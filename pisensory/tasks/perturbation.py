@@ -67,6 +67,11 @@ class Perturbation:
     Raises:
         InputError: for a negative count or one beyond all use, no copies, a deviation below 0 or above 1e6, an
             unknown kind of noise, a share that is not from 0 to below 1, or a range that is none.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("v1", perturbation=ps.Perturbation(n_copies=2, n_noise=3))
+        >>> task.n_features
+        13
     """
 
     shuffle: bool = False

@@ -289,7 +289,7 @@ class Film:
         """Draw an arrow at the top of a scene for what pushes there, beside the agent."""
         if not push:
             return
-        middle, level, side = self.scene_size[0] / 2, self._px(26), math.copysign(1.0, push)
+        middle, level, side = self.scene_size[0] / 2, self._px(16), math.copysign(1.0, push)
         reach, head = side * self._px(60) * min(abs(push), 2.0), side * self._px(12)
         self._write(draw, (middle - side * self._px(8), level), "push", _NORMAL, ACCENT, "rm" if side > 0 else "lm")
         draw.line([(middle, level), (middle + reach, level)], ACCENT, self._px(6))
