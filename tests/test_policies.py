@@ -94,7 +94,7 @@ def test_first_vector_is_uniform_by_the_inputs_of_each_layer(policy):
     vector = policy.initial(np.random.default_rng(4))
     np.testing.assert_array_equal(vector, policy.initial(np.random.default_rng(4)))
     for name, (part, shape) in policy.layout.items():
-        if name == "b_input":  # of the LSTM, the gates one after the other: the second are the forget gates, open at first
+        if name == "b_input":  # of the LSTM, gate by gate: the second are the forget gates, open at first
             gates = vector[part].reshape(4, -1)
             assert (gates[1] > 0).all()
             gates[1] = 0
