@@ -4,8 +4,9 @@
         runs/clone "pisensory clone invariant cartpole-mlp runs/clone --dagger" \\
         runs/evolved "pisensory train invariant runs/evolved --init-from runs/clone/best.npz"
 
-takes the best policy of the last run, scores it on 10,000 episodes in order and shuffled, and writes
-pisensory/models/NAME.npz; the settings and some 100 lines of the metrics of every run go to docs/runs/NAME.
+takes the best policy of the last run, scores it on 10,000 episodes (--episodes) in order and shuffled, and writes
+pisensory/models/NAME.npz, with --single in numbers of 32 bits; the settings and some 100 lines of the metrics of every
+run go to docs/runs/NAME.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 import pisensory as ps
-from pisensory.files import load_policy_about
+from pisensory.files import load_policy_about, read_npz, write_npz
 from pisensory.models import describe_model
 from pisensory.tasks import task_from_config
 
 ROOT = Path(__file__).parent.parent
-N_EPISODES = 10_000
 N_LINES = 100
 
 
@@ -59,13 +61,14 @@ def keep_stage(run_dir, folder):
         writer.writerows(kept + [line for line in scored[-1:] if line not in kept])
 
 
-def score(policy, params, about):
+def score(policy, params, about, n_episodes):
     """Return the scores of a policy on its own task, in order and shuffled."""
-    task = task_from_config(about["task"])
+    task = task_from_config(about["task"]).plain
     scores = {}
     for name, shuffle in (("plain", False), ("shuffled", True)):
-        perturbed = ps.CartPoleSwingUp(task.version, perturbation=ps.Perturbation(shuffle=shuffle))
-        scores[name] = ps.evaluate(policy, params, perturbed, N_EPISODES, n_jobs=-1).as_dict()
+        scores[name] = ps.evaluate(
+            policy, params, task.altered({"shuffle": shuffle}, {}), n_episodes, n_jobs=-1
+        ).as_dict()
         del scores[name]["seconds"]
     return scores
 
@@ -76,6 +79,8 @@ def main():
     parser.add_argument("name", help="of the model")
     parser.add_argument("stages", nargs="+", metavar="RUN_DIR COMMAND", help="each stage's folder and command")
     parser.add_argument("--after", metavar="MODEL", help="a shipped model that the first stage began with")
+    parser.add_argument("--episodes", type=int, default=10_000, help="to score it on")
+    parser.add_argument("--single", action="store_true", help="keep numbers of 32 bits")
     options = parser.parse_args()
     if len(options.stages) % 2:
         parser.error("give a command after every run folder")
@@ -95,9 +100,13 @@ def main():
             "python": platform.python_version(),
         },
     }
-    scores = score(policy, params, about)
+    if options.single:
+        params = params.astype(np.float32).astype(float)
+    scores = score(policy, params, about, options.episodes)
     path = ROOT / "pisensory" / "models" / f"{options.name}.npz"
     ps.save_policy(path, policy, params, task=about["task"], training=training, scores=scores)
+    if options.single:
+        write_npz(path, {**read_npz(path), "params": params.astype(np.float32)})
     for number, (run_dir, _) in enumerate(stages, len(before) + 1):
         keep_stage(run_dir, ROOT / "docs" / "runs" / options.name / f"{number}-{run_dir.name}")
     print(f"{path}: {scores['plain']['mean']:.1f} in order, {scores['shuffled']['mean']:.1f} shuffled")

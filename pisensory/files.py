@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import math
+import mmap
 import os
 import stat
 import struct
@@ -211,9 +212,35 @@ def read_npz(path: PathLike) -> dict[str, np.ndarray]:
         FileError: if the file is missing, cut short, damaged, or not an archive of plain arrays.
     """
     path = as_path(path)
-    try:
-        with open_regular(path, MAX_BYTES + _MAX_MEMBERS * _PIECE) as file, zipfile.ZipFile(file) as archive:
+    with _readable(path), open_regular(path, MAX_BYTES + _MAX_MEMBERS * _PIECE) as file:
+        with zipfile.ZipFile(file) as archive:
             return _read_members(archive)
+
+
+def map_npz(path: PathLike) -> dict[str, np.ndarray]:
+    """Return every array of an `.npz` file that `write_npz` wrote, read-only: the file itself, mapped into memory.
+
+    So only what is looked at takes memory, and that can be taken back. The file is read through once, and trusted as
+    little as by `read_npz`.
+
+    Raises:
+        FileError: as `read_npz`, and if it is compressed.
+    """
+    path = as_path(path)
+    with _readable(path), open_regular(path, MAX_BYTES + _MAX_MEMBERS * _PIECE) as file:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if len(members) > _MAX_MEMBERS:
+                raise ValueError(f"{len(members)} members are more than the {_MAX_MEMBERS} allowed")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return {_array_name(member): _map_member(archive, member, mapped) for member in members}
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise FileError for whatever reading a damaged archive at `path` raises."""
+    try:
+        yield
     except FileError:
         raise
     except OSError as error:
@@ -243,28 +270,65 @@ def _array_name(member: zipfile.ZipInfo) -> str:
     return name[:-4]
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Read one array, its size checked against the archive's before any memory is taken."""
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
+def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, packed: bool = True) -> IO[bytes]:
+    """Open one array's file in an archive; raise ValueError for one that is encrypted, or packed and not to be."""
+    usual = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if packed else (zipfile.ZIP_STORED,)
+    if member.compress_type not in usual or member.flag_bits & 1:
         raise ValueError(f"{member.filename!r} is encrypted or packed in an unusual way")
-    with archive.open(member) as file:
-        shape, fortran, dtype = _read_array_header(file)
-        if dtype.kind not in "fiubU" or dtype.itemsize == 0:
-            raise ValueError(f"{member.filename!r} holds values of type {dtype}, which is not numbers or text")
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.kind == "U" and size > 4 * _MAX_HEADER:  # four bytes a character
-            raise ValueError(f"{member.filename!r} holds text of more than {_MAX_HEADER >> 20} million characters")
-        if size > member.file_size:
-            raise ValueError(f"{member.filename!r} promises {size} bytes and has {member.file_size}")
+    return archive.open(member)
+
+
+def _check_header(member: zipfile.ZipInfo, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Return shape, order, type and bytes of one array, checked against the archive's size of it."""
+    shape, fortran, dtype = _read_array_header(file)
+    if dtype.kind not in "fiubU" or dtype.itemsize == 0:
+        raise ValueError(f"{member.filename!r} holds values of type {dtype}, which is not numbers or text")
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind == "U" and size > 4 * _MAX_HEADER:  # four bytes a character
+        raise ValueError(f"{member.filename!r} holds text of more than {_MAX_HEADER >> 20} million characters")
+    if size > member.file_size:
+        raise ValueError(f"{member.filename!r} promises {size} bytes and has {member.file_size}")
+    return shape, fortran, dtype, size
+
+
+def _pieces(member: zipfile.ZipInfo, file: IO[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the `size` bytes that are left of one array's file, and where they begin, a piece at a time.
+
+    The archive checks its sum at the end. Raises ValueError if there are fewer, or more.
+    """
+    for start in range(0, size, _PIECE):
+        piece = file.read(min(_PIECE, size - start))
+        if len(piece) < min(_PIECE, size - start):
+            raise ValueError(f"{member.filename!r} is cut short")
+        yield start, piece
+    if file.read(1):
+        raise ValueError(f"{member.filename!r} is longer than it says")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Read one array, its size checked before any memory is taken."""
+    with _open_member(archive, member) as file:
+        shape, fortran, dtype, size = _check_header(member, file)
         data = np.empty(size, np.uint8)
-        for start in range(0, size, _PIECE):  # in pieces, so that memory is not taken twice
-            piece = file.read(min(_PIECE, size - start))
+        for start, piece in _pieces(member, file, size):  # in pieces, so that memory is not taken twice
             data[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
-            if len(piece) < min(_PIECE, size - start):
-                raise ValueError(f"{member.filename!r} is cut short")
-        if file.read(1):
-            raise ValueError(f"{member.filename!r} is longer than it says")
-    array = data.view(dtype) if size else np.zeros(math.prod(shape), dtype=dtype)
+    return _as_array(data, shape, fortran, dtype)
+
+
+def _map_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, mapped: mmap.mmap) -> np.ndarray:
+    """Return one array of an archive that is mapped, read through once."""
+    with _open_member(archive, member, packed=False) as file:
+        shape, fortran, dtype, size = _check_header(member, file)
+        for _ in _pieces(member, file, size):
+            pass
+    # A name and something extra of these lengths stand between a member's header, of 30 bytes, and what is in it.
+    n_name, n_extra = struct.unpack_from("<HH", mapped, member.header_offset + 26)
+    end = member.header_offset + 30 + n_name + n_extra + member.file_size
+    return _as_array(np.frombuffer(mapped, np.uint8, size, end - size), shape, fortran, dtype)
+
+
+def _as_array(data: np.ndarray, shape: tuple[int, ...], fortran: bool, dtype: np.dtype) -> np.ndarray:
+    array = data.view(dtype) if len(data) else np.zeros(math.prod(shape), dtype=dtype)
     return array.reshape(shape, order="F" if fortran else "C")
 
 

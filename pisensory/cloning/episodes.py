@@ -11,19 +11,24 @@ from typing import Union
 import numpy as np
 
 from ..errors import FileError, InputError
-from ..files import MAX_BYTES, header_array, is_temporary, make_folder, read_header, read_npz, write_npz
+from ..files import MAX_BYTES, header_array, is_temporary, make_folder, map_npz, read_header, write_npz
 from ..policies import Policy
 from ..policies.base import State
 from ..rollout import Chunk, Step, live, single_chunk
 from ..tasks import Task
 from ..tasks.base import Seed
+from ..teachers import Teacher
 
 _FORMAT = "pisensory-episodes"
-_HELD_BYTES = 2**28
+_MOST_HELD = 512  # batches whose files are open
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
 TeacherFunction = Callable[[np.ndarray], np.ndarray]
-Teacher = Union["tuple[Policy, np.ndarray]", TeacherFunction]
+AnyTeacher = Union["tuple[Policy, np.ndarray]", TeacherFunction, Teacher]
+
+
+def _no_pictures() -> np.ndarray:
+    return np.empty((0, 0, 0, 0), np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Batch:
     """Episodes collected together.
 
     Attributes:
-        observations: what the student saw (step, feature, channel, episode), float32.
+        observations: what the student saw (step, feature, channel, episode), float32; without features if it is made
+            of `newest` and `sources`.
         previous_actions: the action before each step, as taken (step, action, episode), float32.
         labels: the teacher's actions (step, action, episode), float32.
         alive: whether the step was part of the episode (step, episode).
@@ -39,6 +45,9 @@ class Batch:
             last one for an input of noise. Without features if it was not asked for.
         states: what the student remembered before some steps, the first and every so many on (mark, array, feature,
             channel, episode), float32. Without marks if it was not asked for.
+        newest: what the task itself showed in its last frame (step, episode, feature, channel), uint8, the episode
+            before the feature, so that a frame lies in one piece; of pictures that the student sees but in another
+            order. Without steps otherwise.
     """
 
     observations: np.ndarray
@@ -47,18 +56,50 @@ class Batch:
     alive: np.ndarray
     sources: np.ndarray
     states: np.ndarray
+    newest: np.ndarray = dataclasses.field(default_factory=_no_pictures)
 
     def beginning(self, n_steps: int) -> Batch:
         """Return the first steps of the episodes."""
         return Batch(*(getattr(self, field.name)[:n_steps] for field in dataclasses.fields(self)))
 
+    def look(self, steps: np.ndarray, episodes: np.ndarray, n_frames: int) -> np.ndarray:
+        """Return what the student saw at some moments (step, feature, channel, sequence), float32.
+
+        Args:
+            steps: of the moments (step, sequence).
+            episodes: of the sequences (sequence,).
+            n_frames: steps that the channels of the task tell of, where they are made of `newest`.
+        """
+        if not len(self.newest):
+            return _cut(self.observations, steps, episodes)
+        # As `PerturbedRun` has it: each frame shows what its place heard in its step, and at the start the first.
+        frames = []
+        for ago in reversed(range(n_frames)):
+            at = np.maximum(steps - ago, 0)
+            places = self.sources[at, :, episodes]
+            frames.append(self.newest[at[..., None], np.expand_dims(episodes, -1), places])
+        seen = np.concatenate(frames, axis=-1, dtype=np.float32)
+        return np.moveaxis(seen, 1, -1)
+
+
+def _cut(array: np.ndarray, steps: np.ndarray, episodes: np.ndarray) -> np.ndarray:
+    """Return an array (step, ..., episode) at moments (step, sequence) of episodes (sequence,), contiguous."""
+    return np.ascontiguousarray(np.moveaxis(array[steps, ..., episodes], 1, -1))
+
 
 def draw_windows(
-    batch: Batch, n_windows: int, length: int, stride: int, beginnings: float, generator: np.random.Generator
+    batch: Batch,
+    n_windows: int,
+    length: int,
+    stride: int,
+    beginnings: float,
+    generator: np.random.Generator,
+    n_frames: int = 1,
 ) -> tuple[Batch, State | None]:
     """Return sequences of `length` steps, each from a random mark of a random episode that is alive there, as a batch.
 
-    A part of them, `beginnings`, are the beginnings of episodes, where skill is won or lost.
+    A part of them, `beginnings`, are the beginnings of episodes, where skill is won or lost; but none of sequences of
+    one step, which are for students without memory.
 
     Returns:
         The sequences, and the states that the student began them with, each (feature, channel, sequence).
@@ -66,23 +107,23 @@ def draw_windows(
     marks, episodes = np.nonzero(batch.alive[::stride])
     chosen = generator.integers(len(marks), size=n_windows)
     marks, episodes = marks[chosen], episodes[chosen]
-    first = generator.random(n_windows) < beginnings
+    first = generator.random(n_windows) < (beginnings if length > 1 else 0)
     marks[first] = 0
     episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
     steps = marks * stride + np.arange(length)[:, None]
     inside, steps = steps < len(batch.alive), np.minimum(steps, len(batch.alive) - 1)
-    cut = {
-        field.name: np.ascontiguousarray(np.moveaxis(getattr(batch, field.name)[steps, ..., episodes], 1, -1))
-        for field in dataclasses.fields(batch)[:-1]
-    }
-    window = Batch(**cut, states=batch.states[:0])
+    names = ("previous_actions", "labels", "alive", "sources")
+    cut = {name: _cut(getattr(batch, name), steps, episodes) for name in names}
+    window = Batch(batch.look(steps, episodes, n_frames), states=batch.states[:0], **cut)
     window.alive[~inside] = False
+    if not len(batch.states):
+        return window, None
     states = np.moveaxis(batch.states[marks, ..., episodes], 0, -1)
     return window, tuple(np.ascontiguousarray(state) for state in states) or None
 
 
 def collect(
-    teacher: Teacher,
+    teacher: AnyTeacher,
     student: tuple[Policy, np.ndarray],
     task: Task,
     n_episodes: int,
@@ -93,11 +134,13 @@ def collect(
 ) -> Batch:
     """Live through episodes and note the teacher's action at every step.
 
-    The teacher sees the task's own inputs, the student what the task's perturbation makes of them.
+    The teacher sees the task's own inputs, or more, the student what the task's perturbation makes of them. Of whole
+    numbers that it only orders, the task's own are noted, and in what order the student saw them.
 
     Args:
         teacher: a policy with its vector, or a function from observations (episode, feature), or (episode, feature,
-            channel) where there are several channels, to actions (episode, action) in [-1, 1].
+            channel) where there are several channels, to actions (episode, action) in [-1, 1], or a `Teacher`, which
+            sees the simulator.
         student: a policy with its vector, which sees and, as far as it may, acts (DAgger: Ross, Gordon and
             Bagnell, 2011).
         task: what to do.
@@ -117,14 +160,22 @@ def collect(
     share = np.linspace(*shares, n_episodes, dtype=np.float32)
     previous = np.zeros((task.n_actions, n_episodes), np.float32)
     sources = np.empty((0, n_episodes), np.int16)
-    steps, states = [], []
+    has_pictures = task.senses.whole and task.perturbation.only_orders
+    shown = np.empty((*chunk.episodes.shape[:1], n_sources, task.n_channels, chunk.episodes.shape[1]), np.float32)
+    nothing = np.empty((0, task.n_channels, n_episodes), np.float32)
+    n_newest = task.n_channels // task.senses.n_frames
+    steps, states, pictures = [], [], []
     for step in live(chunk):
         if not step.alive.any():
             break
         label = _check_actions(teach(step), step.number)
-        if with_sources:
+        if with_sources or has_pictures:
             sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16)
-        seen, alive = chunk.in_order(step.observations), chunk.in_order(step.alive)
+        if has_pictures:
+            step.task.plain.observe(shown)
+            pictures.append(np.moveaxis(chunk.in_order(shown)[:, -n_newest:], -1, 0).astype(np.uint8))
+        seen = nothing if has_pictures else chunk.in_order(step.observations)
+        alive = chunk.in_order(step.alive)
         steps.append((seen, previous, label, alive, sources))
         if state_every and not step.number:
             states.append(np.zeros_like(_remembered(chunk, step)))
@@ -133,7 +184,8 @@ def collect(
         previous = (1 - share) * chunk.in_order(step.actions) + share * label
         step.actions.swapaxes(1, 2)[there] = previous.T
     noted = np.stack(states) if states else np.empty((0, 0, 0, 0, n_episodes), np.float32)
-    return Batch(*[*(np.stack(parts) for parts in zip(*steps)), noted])
+    newest = np.stack(pictures) if pictures else _no_pictures()
+    return Batch(*[*(np.stack(parts) for parts in zip(*steps)), noted, newest])
 
 
 def _remembered(chunk: Chunk, step: Step) -> np.ndarray:
@@ -142,10 +194,12 @@ def _remembered(chunk: Chunk, step: Step) -> np.ndarray:
     return np.stack(state) if state else np.empty((0, 0, 0, np.count_nonzero(chunk.episodes >= 0)), np.float32)
 
 
-def _start_teacher(teacher: Teacher, chunk: Chunk) -> Callable[[Step], np.ndarray]:
+def _start_teacher(teacher: AnyTeacher, chunk: Chunk) -> Callable[[Step], np.ndarray]:
     """Return what gives the teacher's actions (action, episode) at each step of the chunk, to be asked in order."""
     senses, n_actions = chunk.task.senses, chunk.task.n_actions
     n_rows, width = chunk.episodes.shape
+    if isinstance(teacher, Teacher):
+        return _guide(teacher, chunk)
     if callable(teacher):
         shown = np.empty((n_rows, len(senses.names), senses.n_channels, width), np.float32)
 
@@ -172,6 +226,21 @@ def _start_teacher(teacher: Teacher, chunk: Chunk) -> Callable[[Step], np.ndarra
         return chunk.in_order(run.actions)
 
     return act
+
+
+def _guide(teacher: Teacher, chunk: Chunk) -> Callable[[Step], np.ndarray]:
+    """Return what asks a teacher that sees the simulator; of episodes that are over it gives zeros."""
+    guides: dict[tuple[int, int], Callable[[], np.ndarray]] = {}
+
+    def ask(step: Step) -> np.ndarray:
+        actions = np.zeros((len(chunk.episodes), chunk.task.n_actions, chunk.episodes.shape[1]), np.float32)
+        for row, column in np.argwhere(step.alive).tolist():
+            if not step.number:
+                guides[row, column] = teacher(step.task.plain.world((row, column)))
+            actions[row, :, column] = guides[row, column]()
+        return chunk.in_order(actions)
+
+    return ask
 
 
 def _check_actions(actions: np.ndarray, step: int) -> np.ndarray:
@@ -201,7 +270,7 @@ class EpisodeStore:
     def __init__(self, folder: Path, about: str, max_bytes: int, n_sources: int) -> None:
         self.folder, self._about, self._max_bytes, self._n_sources = folder, about, max_bytes, n_sources
         self._sizes: dict[int, int] = {}  # the bytes of each batch, in their order
-        self._latest: dict[int, Batch] = {}  # a few that were read last, to be had at once
+        self._latest: dict[int, Batch] = {}  # those that were read last: their files, looked into where it is asked for
 
     def path(self, number: int) -> Path:
         """Return the file of a batch."""
@@ -209,7 +278,7 @@ class EpisodeStore:
 
     def write(self, number: int, batch: Batch) -> None:
         """Write a batch, later than those before; raise InputError if it is too large to be read again."""
-        arrays = dataclasses.asdict(batch)
+        arrays = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
         size = sum(array.nbytes for array in arrays.values())
         if size > 0.99 * MAX_BYTES:
             raise InputError(
@@ -224,7 +293,7 @@ class EpisodeStore:
     def _hold(self, number: int, batch: Batch) -> Batch:
         self._latest.pop(number, None)
         self._latest[number] = batch
-        while len(self._latest) > 1 and sum(self._sizes.get(held, 0) for held in self._latest) > _HELD_BYTES:
+        while len(self._latest) > _MOST_HELD:
             del self._latest[next(iter(self._latest))]
         return batch
 
@@ -254,6 +323,7 @@ class EpisodeStore:
     def prune(self) -> None:
         """Delete the batches that are no longer in use."""
         for number in self._unused():
+            self._latest.pop(number, None)
             _delete(self.path(number))
             del self._sizes[number]
 
@@ -276,13 +346,16 @@ class EpisodeStore:
             raise FileError(f"cannot read {path}: {error.strerror or error}") from error
 
     def read(self, number: int) -> Batch:
-        """Read a batch; raise FileError if it is missing, damaged, or of another task, teacher or student."""
+        """Return a batch, in memory only as far as it is looked at.
+
+        Raises FileError if it is missing, damaged, or of another task, teacher or student.
+        """
         path = self.path(number)
         if not path.exists():
             raise _missing(path)
         if number in self._latest:
             return self._hold(number, self._latest[number])
-        arrays = read_npz(path)
+        arrays = map_npz(path)
         if read_header(arrays, path, _FORMAT).get("about") != self._about:
             raise FileError(f"{path} holds episodes of another task, teacher or student: clone in another folder")
         try:
@@ -298,6 +371,12 @@ def _check(batch: Batch, n_sources: int) -> Batch:
     """Return a batch; raise ValueError for shapes that do not fit each other, or what no episodes are."""
     n_steps, n_features, _, n_episodes = batch.observations.shape
     n_actions = batch.labels.shape[1]
+    if batch.newest.size:
+        n_features = batch.sources.shape[1]
+        if batch.newest.ndim != 4 or batch.newest.shape[:3] != (n_steps, n_episodes, n_sources):
+            raise ValueError(f"its newest are of the shape {batch.newest.shape}")
+        if batch.newest.dtype != np.uint8 or not n_features or (batch.sources >= n_sources).any():
+            raise ValueError("its newest are no pictures that its sources show")
     for name, shapes in (
         ("labels", [(n_steps, n_actions, n_episodes)]),
         ("previous_actions", [(n_steps, n_actions, n_episodes)]),

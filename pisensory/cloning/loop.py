@@ -23,14 +23,16 @@ from ..runs.learner import Learner, State
 from ..runs.progress import check_progress
 from ..runs.run import open_run
 from ..tasks import Task
+from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
-from .episodes import Batch, EpisodeStore, Teacher, collect, draw_windows
+from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows
 from .lesson import Lesson, add, study
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
 _INIT, _EPISODES, _ORDER, _HELD_OUT, _PART = range(5)
 _EPISODE_FOLDER = "episodes"
+_HELD_OUT_STEPS = 512  # on which the loss on held-out episodes is, of pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,7 @@ class CloneResult:
 
 def clone(
     student: Policy,
-    teacher: Teacher,
+    teacher: AnyTeacher,
     task: Task,
     run_dir: PathLike,
     *,
@@ -112,18 +114,19 @@ def clone(
     Args:
         student: the network to train.
         teacher: (policy, vector), or a function from observations (episode, feature), or (episode, feature, channel)
-            where there are several channels, to actions (episode, action) in [-1, 1].
+            where there are several channels, to actions (episode, action) in [-1, 1]; or one of `pisensory.teachers`,
+            which sees the task's simulator.
         task: what to do; its perturbation is for the student alone.
         run_dir: the run folder; it gets config.json, metrics.csv, checkpoint.npz, best.npz, policy.npz, and episodes/.
         rounds: of collecting and learning (400).
         teacher_rounds: in which the teacher acts (16).
         updates: steps of descent a round (25).
-        batch_size: episodes a batch (64).
+        batch_size: episodes a batch (64; of pictures 8).
         memory: latest batches to choose from (60).
         window: the shortest sequence, in steps (100).
         windows: how many sequences a step of descent takes, each of just `window` steps, that begin anywhere in the
             episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
-            of lengths from `window` on (0).
+            of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
@@ -175,7 +178,7 @@ def clone(
         asked["init"] = name_bytes(start.tobytes())
 
     def settle(saved: dict[str, Any]) -> CloneSettings:
-        merged = merge(CloneSettings, saved, asked)
+        merged = merge(CloneSettings, saved or _usual(student, task), asked)
         _check_student(student, task, merged.identify)
         soften(teacher, merged.teacher_gain)
         return merged
@@ -188,6 +191,13 @@ def clone(
         )
 
 
+def _usual(student: Policy, task: Task) -> dict[str, int]:
+    """Return the settings that are not the usual ones for such a student of such a task."""
+    pictures = task.senses.whole
+    steps = {"windows": 64, "window": 1} if pictures and not student.state_size else {}
+    return {**({"batch_size": 8} if pictures else {}), **steps}
+
+
 def _check_student(student: Policy, task: Task, identify: float) -> None:
     """Raise InputError if a student cannot be taught like that."""
     student.unroll(np.zeros(student.n_params), np.zeros((1, task.n_features, task.n_channels, 1)))
@@ -195,19 +205,26 @@ def _check_student(student: Policy, task: Task, identify: float) -> None:
         raise InputError(f"identify is for a student with a state for each of its inputs: leave it out, got {student}")
 
 
-def _name_teacher(teacher: Teacher, task: Task) -> str:
+def _name_teacher(teacher: AnyTeacher, task: Task) -> str:
     """Return a name for the teacher that tells it from others; raise InputError if it does not fit the task."""
+    if isinstance(teacher, Teacher):
+        for one in task.tasks:
+            if one.kind != teacher.task:
+                raise InputError(f"the teacher {teacher.kind!r} is for the task {teacher.task!r}, got {one.label!r}")
+        return json.dumps(teacher.config, sort_keys=True)
     if callable(teacher):
         return f"function:{getattr(teacher, '__qualname__', type(teacher).__name__)}"
     if not isinstance(teacher, (tuple, list)) or len(teacher) != 2:
-        raise InputError(f"teacher must be (policy, vector) or a function, got {show(teacher)}")
+        raise InputError(
+            f"teacher must be (policy, vector), a function, or one of pisensory.teachers, got {show(teacher)}"
+        )
     policy, params = teacher
     check_fit(policy, task.plain, "the teacher's policy")
     vector = check_params(params, policy.n_params)
     return name_bytes(json.dumps(policy.config, sort_keys=True).encode() + vector.tobytes())
 
 
-def soften(teacher: Teacher, gain: float) -> Teacher:
+def soften(teacher: AnyTeacher, gain: float) -> AnyTeacher:
     """Return the teacher with its last layer multiplied by `gain`."""
     if gain == 1:
         return teacher
@@ -226,7 +243,7 @@ class Cloning(Learner):
     def __init__(
         self,
         student: Policy,
-        teacher: Teacher,
+        teacher: AnyTeacher,
         task: Task,
         settings: CloneSettings,
         start: np.ndarray | None,
@@ -332,7 +349,13 @@ class Cloning(Learner):
         n_steps, state = len(batch.alive), None
         if self.settings.windows:
             batch, state = draw_windows(
-                batch, self.settings.windows, self.settings.window, self._stride, self.settings.beginnings, generator
+                batch,
+                self.settings.windows,
+                self.settings.window,
+                self._stride,
+                self.settings.beginnings,
+                generator,
+                self.task.senses.n_frames,
             )
         elif n_steps > self.settings.window:
             batch = batch.beginning(
@@ -361,6 +384,9 @@ class Cloning(Learner):
                 (self.settings.seed, _HELD_OUT),
             )  # fmt: skip
         batch = self._held_out
+        if len(batch.newest):
+            generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
+            batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
         actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
         return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])

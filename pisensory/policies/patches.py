@@ -34,6 +34,7 @@ HEADS = ("vote", "dense")
 # Pictures on the way to a gradient that stay in a core's cache: in a convolution, and before it.
 _PICTURES_AT_ONCE = 16
 _LOOKS_AT_ONCE = 8
+_FIRST_KEYS = 60.0  # how much larger than other weights those of keys are at first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,8 +192,12 @@ class PatchPolicy(Policy):
         return {**shapes, **dense_shapes("head", (math.prod(pictures[-1]), *self.head_sizes, self.n_actions))}
 
     def initial(self, generator: np.random.Generator) -> np.ndarray:
-        """Return a first vector (parameter,): as for every policy, gains of layer norms at one."""
+        """Return a first vector (parameter,): as for every policy, but gains of layer norms at one, and larger keys.
+
+        Changes from frame to frame are small: otherwise all places would look at all patches alike, and learn alike.
+        """
         vector = super().initial(generator)
+        vector[self.layout["w_key"][0]] *= _FIRST_KEYS
         for name, (place, _) in self.layout.items():
             if name.startswith("g_"):
                 vector[place] = 1

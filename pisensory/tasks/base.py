@@ -43,6 +43,7 @@ class Senses:
         n_channels: numbers that each feature has.
         grid: the rows and columns in which features lie, where they are patches of a picture.
         n_frames: the last steps that the channels tell of, as many of each, the newest last.
+        whole: whether all there is to see are whole numbers from 0 to 255.
 
     Raises:
         InputError: if there are no features or channels, channels that steps cannot share equally, or another number
@@ -57,6 +58,7 @@ class Senses:
     n_channels: int = 1
     grid: tuple[int, int] | None = None
     n_frames: int = 1
+    whole: bool = False
 
     def __post_init__(self) -> None:
         names = check_list("names", self.names, "('x', 'y')", MAX_SIZE)

@@ -13,19 +13,22 @@ import numpy as np
 from ..errors import InputError, MissingExtraError, check_bool, check_choice, check_int, check_text, import_extra, show
 from ..layers.patches import Patches
 from . import car_picture
-from .base import Perturbation, Task
-from .frames import FramesRun, FramesTask, View, to_gray
+from .base import Perturbation, Task, episode_generator
+from .episodes import SCENE
+from .frames import FramesRun, FramesTask, View, coarsen, to_gray
 from .libraries import load_library, quiet
 
 VIEWS = {
     "gray": View(Patches(6, 6), n_frames=4, size=car_picture.SIZE),
     "color": View(Patches(7, 4), n_frames=1, size=car_picture.SIZE, n_colors=3),
+    "coarse": View(Patches(8, 4), n_frames=4, size=car_picture.SIZE // 3),
 }
 CAMERAS = ("velocity", "hull")
 PICTURES = ("own", "gymnasium")
 
 _PICTURE_SIZE = (576, 504)  # pixels
 _SMOOTH = 2  # pictures are drawn so many times as large, and shrunk
+_NOISE = "noise"  # a background of its own for each episode
 _PATIENCE = 20  # steps in a row with less than nothing earned, after which training gives up
 
 
@@ -41,14 +44,16 @@ class CarRacingTask(FramesTask):
     | --- | --- | --- | --- |
     | gray | a patch of 6 x 6 pixels of the last four frames, gray | 256, 144 | `PatchPolicy.car_racing()` |
     | color | a patch of 7 x 7 pixels of a frame, every 4 pixels, red, green, blue | 529, 147 | `AttentionAgentPolicy` |
+    | coarse | gray, of pixels three times as wide, 8 x 8 every 4 | 49, 256 | `carracing-driver` |
 
     Args:
         max_steps: the length of an episode.
         perturbation: what is done to the patches on their way to the policy.
-        view: "gray" or "color".
+        view: "gray", "color" or "coarse".
         camera: what is up in the picture: "velocity", as when the published weights were trained, or "hull".
         colors: of the grass: "2018", likewise, or "v3".
-        background: what stands in place of the grass: None, "noise:SEED" or the path of a picture.
+        background: what stands in place of the grass: None, "noise:SEED", "noise" for another in each episode, or the
+            path of a picture.
         picture: "own", or "gymnasium" for its own, unchanged, which is slow.
         training: whether an episode also ends after 20 steps in a row that earned less than nothing.
 
@@ -91,14 +96,14 @@ class CarRacingTask(FramesTask):
             raise InputError("camera, colors and background are for picture='own': leave them out")
         super().__post_init__()
         _load_engine()
-        if self.background is not None:
+        if self.background not in (None, _NOISE):
             load_background(self.background)
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Task:
         """Return the task of these settings, which a file names; raise InputError for a picture's path among them."""
         background = settings.get("background")
-        if background is not None and not str(background).startswith("noise:"):
+        if background not in (None, _NOISE) and not str(background).startswith("noise:"):
             raise InputError(
                 f"the background is a picture, {show(background)}, and a file must not have others read: give the task "
                 "yourself, with --background"
@@ -107,7 +112,7 @@ class CarRacingTask(FramesTask):
 
     @classmethod
     def parse(cls, text: str) -> CarRacingTask | None:
-        """Return the task called "carracing", or "carracing:color" for that view."""
+        """Return the task called "carracing", or "carracing:color" and so on for another view."""
         kind, colon, view = text.partition(":")
         if kind != cls.kind or (colon and view not in VIEWS):
             return None
@@ -174,7 +179,7 @@ def load_background(background: str) -> np.ndarray:
             small = opened.convert("RGB").resize((car_picture.SIZE, car_picture.SIZE), image.Resampling.BOX)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"background must be noise:SEED or the path of a picture, got {show(background)} ({error})"
+            f"background must be noise, noise:SEED or the path of a picture, got {show(background)} ({error})"
         ) from None
     return np.asarray(small)
 
@@ -223,7 +228,7 @@ class CarRacingRun(FramesRun):
         self._roads = np.empty(episodes.shape, dtype=object)
         self._idle = np.zeros(episodes.shape, np.int64)  # steps in a row that earned less than nothing
         self._shape = car_picture.car_bitmaps(_dynamics())
-        self._background = None if task.background is None else load_background(task.background)
+        self._backgrounds = np.empty(episodes.shape, dtype=object)  # as the view has them (row, column, color)
 
     def _reset(self, place: tuple[int, int]) -> None:
         super()._reset(place)
@@ -231,6 +236,17 @@ class CarRacingRun(FramesRun):
         alike = [road for road, other in zip(self._roads.flat, self._episodes.flat) if road and other == number]
         with self._blame(place):
             self._roads[place] = _Road(self._envs[place], shade, alike[0].bitmap if alike else None)
+        if self.task.background is not None:
+            self._backgrounds[place] = self._paint(int(number))
+
+    def _paint(self, episode: int) -> np.ndarray:
+        """Return the background of an episode, as the view has it (row, column, color)."""
+        background = self.task.background or _NOISE
+        if background == _NOISE:
+            picture = car_picture.noise_picture(int(episode_generator(self.seed, SCENE, episode).integers(2**31)))
+        else:
+            picture = load_background(background)
+        return to_gray(picture)[..., None] if self.task.seen.n_colors == 1 else picture
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Drive the cars of the episodes that are alive."""
@@ -251,25 +267,27 @@ class CarRacingRun(FramesRun):
             return
         grid, n_rows = car_picture.pixel_grid(), car_picture.SEEN
         shown = self._look(places, grid)
-        gray = self.task.view == "gray"
+        gray = self.task.seen.n_colors == 1
         for place, numbers in zip(places, shown):
             road = self._roads[place]
             paints = road.levels if gray else road.paints
             frame = np.take(paints, numbers, axis=0)
-            if self._background is not None:
-                seen = self._background[:n_rows]
-                seen = to_gray(seen) if gray else seen
+            if self._backgrounds[place] is not None:
                 grass = numbers <= car_picture.LIGHT
-                frame[grass] = seen.reshape(frame.shape)[grass]
-            self._values[place][-1, :n_rows] = frame.reshape(n_rows, car_picture.SIZE, -1)
+                frame[grass] = self._backgrounds[place][:n_rows].reshape(frame.shape)[grass]
+            self._values[place][-1] = self._fit(frame.reshape(n_rows, car_picture.SIZE, -1))
 
     def _as_seen(self, picture: np.ndarray) -> np.ndarray:
         """Return Gymnasium's picture (row, column, color) as the view has it."""
-        if self.task.view == "color":
+        if self.task.seen.n_colors > 1:
             return picture
-        gray = to_gray(picture)
-        gray[car_picture.SEEN :] = 0
-        return gray[..., None]
+        return self._fit(to_gray(picture)[: car_picture.SEEN, :, None])
+
+    def _fit(self, picture: np.ndarray) -> np.ndarray:
+        """Return the upper rows of a picture (row, column, color) as one of the view's size, uint8, the rest black."""
+        whole = np.zeros((car_picture.SIZE, *picture.shape[1:]), np.uint8)
+        whole[: len(picture)] = picture
+        return coarsen(whole, car_picture.SIZE // self.task.seen.size)
 
     def _look(self, places: list[tuple[int, int]], grid: car_picture.Grid) -> np.ndarray:
         """Return what the pixels show of these episodes, as numbers of the bitmaps (car, pixel)."""
@@ -302,7 +320,7 @@ class CarRacingRun(FramesRun):
     def keep(self, rows: np.ndarray) -> CarRacingRun:
         """Return the run of only these candidates; the other environments wait for the next rollout."""
         kept = super().keep(rows)
-        kept._roads, kept._idle = self._roads[rows], self._idle[rows]
+        kept._roads, kept._idle, kept._backgrounds = self._roads[rows], self._idle[rows], self._backgrounds[rows]
         return kept
 
 

@@ -205,6 +205,11 @@ class EnvironmentRun(TaskRun):
             over[place] = terminated or truncated
         return rewards, over
 
+    def world(self, place: tuple[int, int]) -> Any:
+        """Return the environment of one episode, which has begun."""
+        self._begin()
+        return self._envs[place]
+
     def picture(
         self, place: tuple[int, int], action: np.ndarray, score: float | None, size: tuple[int, int] | None = None
     ) -> np.ndarray:

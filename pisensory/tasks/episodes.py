@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -14,7 +14,7 @@ Seed = Union[int, Sequence[int]]
 
 # What an episode's random numbers are for. Each purpose has a stream of its own, so that an episode starts
 # alike whether or not its inputs are shuffled.
-START, SHUFFLE, NOISE, RANGES, REMOVAL = range(5)
+START, SHUFFLE, NOISE, RANGES, REMOVAL, SCENE = range(6)
 _LARGEST_SEED = 2**128 - 1
 
 
@@ -31,7 +31,7 @@ def check_seed(seed: Seed) -> tuple[int, ...]:
 
 
 def episode_generator(seed: Seed, purpose: int, episode: int) -> np.random.Generator:
-    """Return the random generator of one episode for one purpose (START, SHUFFLE, NOISE, RANGES or REMOVAL)."""
+    """Return the random generator of one episode for one purpose (START, SHUFFLE, NOISE, RANGES, REMOVAL or SCENE)."""
     return np.random.default_rng(np.random.SeedSequence(check_seed(seed), spawn_key=(purpose, episode)))
 
 
@@ -93,3 +93,10 @@ class TaskRun(ABC):
             InputError: if there are no pictures of the task: ask for them with `Task.with_pictures`.
         """
         raise InputError("there are no pictures of this task")
+
+    def world(self, place: tuple[int, int]) -> Any:
+        """Return the simulator of one episode (candidate, episode), for teachers that see more than policies do.
+
+        Raises InputError if there is none to be looked into.
+        """
+        raise InputError("this task has no simulator to look into: take a teacher that sees what policies see")

@@ -41,7 +41,8 @@ class View:
         """The patches, row by row."""
         rows, columns = self.patches.grid(self.size, self.size)
         names = tuple(f"patch {row}, {column}" for row in range(rows) for column in range(columns))
-        return Senses(names, self.n_frames * self.patches.size**2 * self.n_colors, (rows, columns), self.n_frames)
+        n_channels = self.n_frames * self.patches.size**2 * self.n_colors
+        return Senses(names, n_channels, (rows, columns), self.n_frames, whole=True)
 
     @functools.cached_property
     def places(self) -> np.ndarray:
@@ -140,3 +141,12 @@ class FramesRun(EnvironmentRun):
 def to_gray(colors: np.ndarray) -> np.ndarray:
     """Return the gray levels of colors (..., 3): 0.299 R + 0.587 G + 0.114 B, rounded, uint8."""
     return np.rint(np.asarray(colors, np.float64) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+
+
+def coarsen(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Return a picture (row, column, color), uint8, each pixel the mean of `factor` x `factor`, rounded."""
+    if factor == 1:
+        return picture
+    rows, columns, n_colors = picture.shape
+    cells = picture.reshape(rows // factor, factor, columns // factor, factor, n_colors)
+    return np.rint(cells.mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8)

@@ -15,6 +15,8 @@ from .registry import register, task_from_config, task_from_text
 
 _MOST_PARTS = 100
 _PREFIX = "mix:"
+_NO_SETTINGS = ("kind", "perturbation")  # of a task's `config`
+_UNTOLD = (*_NO_SETTINGS, "max_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,10 @@ class Part:
         plain, perturbation = Perturbation(), self.task.perturbation
         names = [field.name for field in dataclasses.fields(Perturbation)]
         changed = [name for name in names if getattr(perturbation, name) != getattr(plain, name)]
-        return " ".join([self.task.label, *(f"{name}={_write(name, getattr(perturbation, name))}" for name in changed)])
+        words = [f"{name}={_write(name, getattr(perturbation, name))}" for name in changed]
+        usual, own = task_from_text(self.task.label).config, self.task.config
+        of_task = [f"{name}={own[name]}" for name in own if name not in _UNTOLD and own[name] != usual.get(name)]
+        return " ".join([self.task.label, *of_task, *words])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Mixture(Task):
     mixture takes its parts: it has no episodes of its own.
 
     On the command line: `--task "mix: 2 harder reshuffle_every=20..500 reference=600; v1 n_noise=0..5 push=-1..1"`. A
-    weight may stand before each name, `max_steps`, `reference` and what a perturbation has behind it.
+    weight may stand before each name, `reference`, the task's own settings and what a perturbation has behind it.
 
     Args:
         parts: the tasks; those given without weight and reference get a weight and a reference of 1.
@@ -212,10 +217,10 @@ def _parse_part(text: str) -> Part:
     for word in words[1:]:
         name, _, value = word.partition("=")
         settings[name] = _read(value) if value else True
-    reference, of_task = settings.pop("reference", 1.0), {}
-    if "max_steps" in settings:
-        of_task["max_steps"] = settings.pop("max_steps")
-    unknown = set(settings) - {field.name for field in dataclasses.fields(Perturbation)}
+    reference, perturbing = settings.pop("reference", 1.0), {field.name for field in dataclasses.fields(Perturbation)}
+    own = [name for name in settings if name in task.config and name not in _NO_SETTINGS]
+    of_task = {name: settings.pop(name) for name in own}
+    unknown = set(settings) - perturbing
     if unknown:
         raise InputError(f"a part of a mixture has no setting {sorted(unknown)[0]!r}: {text.strip()!r}")
     return Part(dataclasses.replace(task, perturbation=Perturbation(**settings), **of_task), float(weight), reference)

@@ -162,6 +162,11 @@ class Perturbation:
         changed = self.shuffle or self.reshuffle_every is not None or self.dropped or self.delay or self.noise_places
         return not (changed or self.pushes) and self.n_copies == 1 and not self.removed
 
+    @property
+    def only_orders(self) -> bool:
+        """Whether all that is done to the inputs is to order them, give them again, or take them away."""
+        return not (self.dropped or self.delay or self.noise_places)
+
     def apply(
         self, run: TaskRun, shape: tuple[int, int], seed: tuple[int, ...], episodes: np.ndarray, n_frames: int = 1
     ) -> PerturbedRun:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -83,6 +85,27 @@ class PongTask(FramesTask):
         return PongRun(self, seed, episodes)
 
 
+class Court(NamedTuple):
+    """The court as the console's memory has it, in rows and columns of the screen.
+
+    Attributes:
+        has_ball: whether there is a ball.
+        column, row: of the ball, its upper end.
+        paddle: the row of the upper end of the own paddle.
+        other: that of the other.
+        knob: the row to which the own paddle goes.
+        late: whether the paddle moves in odd frames of a step, 0 or 1.
+    """
+
+    has_ball: bool
+    column: int
+    row: int
+    paddle: float
+    other: float
+    knob: float
+    late: int
+
+
 class PongGame:
     """The console with the game in it, stepped like an environment of Gymnasium.
 
@@ -124,6 +147,31 @@ class PongGame:
                 before = self._screen()
         self.picture = shrink(_palette().levels[before, self._screen()])
         return self.picture, reward, self._ale.game_over(), False, {}
+
+    def look(self) -> Court:
+        """Return what the console's memory says of the court."""
+        memory, late = self._ale.getRAM(), self._ale.getEpisodeFrameNumber() % 2 == 0
+        with self.rehearsal():
+            if late:  # the cell of the knob is that of the other paddle's in every second frame
+                self._ale.act(self._actions[0])
+            knob = int(self._ale.getRAM()[4]) - 13.5
+        return Court(
+            bool(memory[54]), int(memory[49]) - 49, int(memory[54]) - 14, int(memory[51]) - 13, int(memory[50]) - 15,
+            knob, int(late),
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Let what is done to the game within it not have been done."""
+        state = self._ale.cloneState()
+        try:
+            yield
+        finally:
+            self._ale.restoreState(state)
+
+    def advance(self, action: int) -> tuple[int, bool]:
+        """Play four frames unseen, no action being sticky; return the points won, and whether the game is over."""
+        return sum(self._ale.act(self._actions[action]) for _ in range(_SKIP)), self._ale.game_over()
 
     def render(self) -> np.ndarray:
         """Return the screen (210, 160, color)."""

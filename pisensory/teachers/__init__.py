@@ -1,0 +1,9 @@
+"""Teachers that see the simulator: one file each."""
+
+from .base import Teacher
+from .driver import Driver
+from .player import Player
+
+TEACHERS: dict[str, type[Teacher]] = {teacher.kind: teacher for teacher in (Driver, Player)}
+
+__all__ = ["TEACHERS", "Driver", "Player", "Teacher"]

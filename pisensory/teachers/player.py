@@ -1,0 +1,182 @@
+"""A player for Pong that reads the console's memory and tries its returns in copies of the game; it sees no picture.
+
+The paddle follows a knob. Both lag, by a law that was found by watching them: in each frame that an action lasts the
+knob turns by 5.7 rows; every second frame the paddle goes half of the way to where the knob was a frame or so ago. So
+what five actions, and rest after them, make of the paddle until the ball arrives is known for all of their 243 ways.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .base import Teacher
+
+_MOVES = (0, -1, 1)  # rest, up, down: what the knob does
+_ACTIONS = (0, 2, 3)  # their numbers in the game
+_AHEAD = 5  # actions planned
+_PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
+_EFFORT = 0.02 * np.abs(_PLANS).sum(axis=1)  # of equal plans, the one that moves less
+_TURN = 22.8  # rows that the knob turns in a step
+_KNOB = 24.5, 190.5  # the rows that it reaches
+_WALLS = 30.5, 193.0  # rows between which the ball bounces
+_HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond which it does not
+_CHOOSE_UNTIL = 125  # column up to which a return is chosen
+_HOME, _HOME_TICKS = 104.0, 12  # the row to wait in, and the time to get there
+_LENGTH = 13.0  # rows of the paddle that return the ball
+_MIDDLE = 112.0  # the row in the middle of the court
+_CHANGE_AFTER = 3  # returns, after which to play to the other side for as many
+
+
+class Return(NamedTuple):
+    """How to meet the ball.
+
+    Attributes:
+        up: whether with the upper part of the paddle, which sends it up.
+        aim: rows from that end, where it is to be met.
+        risk: rows beyond the end, below zero, that are thought to meet it still.
+    """
+
+    up: bool
+    aim: float
+    risk: float
+
+
+_RETURNS = (
+    Return(True, -1, -2), Return(False, -1, -2), Return(True, 1, -1), Return(False, 1, -1), Return(True, 4, 0),
+    Return(False, 4, 0), Return(True, 6.5, 0),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Player(Teacher):
+    """A teacher for Pong: it knows where the ball will be, and chooses the return that wins soonest in a copy.
+
+    Its outputs are soft: 1 for the best of rest, up and down, less for others by what they cost, and -1 for what it
+    does not do.
+
+    Args:
+        horizon: steps that a return is tried for.
+        softness: rows of error that make an action as bad as can be.
+    """
+
+    horizon: int = 160
+    softness: float = 8.0
+
+    kind: ClassVar[str] = "player"
+    task: ClassVar[str] = "pong"
+
+    def __call__(self, world: Any) -> Callable[[], np.ndarray]:
+        """Return what plays the game `world`, a `PongGame`."""
+        hand, chosen = _Hand(), None
+
+        def play() -> np.ndarray:
+            nonlocal chosen
+            court = world.look()
+            if not hand.is_coming(court) or court.column >= _CHOOSE_UNTIL:
+                chosen = chosen if hand.is_coming(court) else None
+            elif chosen is None:
+                chosen = self._choose(world, hand)
+            costs = hand.costs(court, chosen)
+            outputs = np.full(6, -1.0)
+            for move, action in zip(_MOVES, _ACTIONS):
+                more = costs[_PLANS[:, 0] == move].min() - costs.min()
+                outputs[action] = 1 - 2 * min(1.0, more / self.softness)
+            return outputs
+
+        return play
+
+    def _choose(self, world: Any, hand: _Hand) -> Return:
+        """Return the return that scores soonest, or is answered latest, in copies of the game."""
+        best, bound = (0.0, _RETURNS[0]), self.horizon
+        lost: list[Return] = []
+        for option in _RETURNS:
+            value = 0.0
+            with world.rehearsal():
+                trial, first = hand.copy(), True
+                for step in range(bound):
+                    court = world.look()
+                    first = first and trial.is_coming(court)
+                    costs = trial.costs(court, option if first else None)
+                    points, over = world.advance(_ACTIONS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))])
+                    if points or over:
+                        value = points * (1000.0 - step)
+                        break
+            if value > best[0]:
+                best = value, option
+            lost = lost + [option] if value < 0 else lost
+            if value > 0:
+                bound = min(bound, step)
+        # Where none scores, another each time of those that lose nothing: or a rally may go on for ever.
+        safe = [option for option in _RETURNS if option not in lost] or [best[1]]
+        return best[1] if best[0] else safe[hand.returns % len(safe)]
+
+
+class _Hand:
+    """What a player remembers, and the costs of its plans."""
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self.returns, self._was_coming = 0, False
+
+    def copy(self) -> _Hand:
+        """Return another hand that remembers the same."""
+        other = _Hand()
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def is_coming(self, court: Any) -> bool:
+        """Return whether the ball flies towards the paddle."""
+        return bool(court.has_ball and self._before is not None and court.column > self._before.column)
+
+    def costs(self, court: Any, option: Return | None) -> np.ndarray:
+        """Return what each of _PLANS costs, in rows of error (plan,), and remember the court.
+
+        Args:
+            court: as it is now.
+            option: how to meet the ball; None to send it away from the other paddle.
+        """
+        before, coming = self._before, self.is_coming(court)
+        self._before = court if court.has_ball else None
+        if not court.has_ball:
+            self.returns = 0
+        elif self._was_coming and not coming:
+            self.returns += 1
+        self._was_coming = coming
+        if not coming or court.column >= _PAST:
+            return np.abs(_reach(court, _HOME_TICKS) - _HOME) + _EFFORT
+        speed = court.column - before.column
+        n_steps = max((_HIT - court.column) / speed, 0.0)
+        row = _bounce(court.row + (court.row - before.row) * n_steps)
+        up = court.other + 7.5 > _MIDDLE
+        if self.returns // _CHANGE_AFTER % 2:
+            up = not up
+        met = row - _reach(court, max(round(2 * n_steps), 1))  # rows from the paddle's upper end
+        up, aim, risk = option or Return(up, 0.0, -1.5)
+        met = met if up else _LENGTH - met
+        near, far = 30 + 20 * np.abs(met - risk), 15 + 20 * np.abs(met - _LENGTH + risk)
+        return np.where(met < risk, near, np.where(met > _LENGTH - risk, far, np.abs(met - aim))) + _EFFORT
+
+
+def _bounce(row: float) -> float:
+    """Return the row between the walls where a ball is that would be in `row` without them."""
+    low, high = _WALLS
+    way = (row - low) % (2 * (high - low))
+    return low + min(way, 2 * (high - low) - way)
+
+
+def _reach(court: Any, n_ticks: int) -> np.ndarray:
+    """Return the row of the paddle after so many ticks, of two frames each, of each of _PLANS (plan,)."""
+    knob, paddle = np.full(len(_PLANS), court.knob), np.full(len(_PLANS), court.paddle)
+    for tick in range(min(n_ticks, 2 * _AHEAD + 6)):
+        number, half = divmod(tick, 2)
+        move = _PLANS[:, number] if number < _AHEAD else 0.0
+        seen = knob + _TURN / 4 * (court.late + 2 * half) * move
+        paddle = paddle + (np.clip(seen, *_KNOB) - paddle) / 2
+        if half:
+            knob = np.clip(knob + _TURN * move, *_KNOB)
+    return paddle

@@ -1,0 +1,203 @@
+"""Teachers that see the simulator, and what their students learn from: pictures kept as bytes."""
+
+import dataclasses
+import os
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import pisensory as ps
+from pisensory.cli import main
+from pisensory.cloning import episodes
+from pisensory.cloning.episodes import EpisodeStore, collect, draw_windows
+from pisensory.files import map_npz, read_npz, write_npz
+from pisensory.rollout import live, single_chunk
+from pisensory.tasks import task_from_text
+from pisensory.teachers import TEACHERS
+
+STUDENT = ps.PatchPolicy(grid=(2, 2), proj_dim=4, head="dense")
+PARAMS = STUDENT.initial(np.random.default_rng(0))
+
+
+def perform(teacher, task, n_episodes, seed=0):
+    """Return the returns (episode,) of a teacher that acts itself."""
+    run = task.start(seed, np.arange(n_episodes)[None])
+    guides = [teacher(run.plain.world((0, episode))) for episode in range(n_episodes)]
+    alive, returns = np.ones((1, n_episodes), bool), np.zeros(n_episodes)
+    for _ in range(task.max_steps):
+        actions = np.stack([guide() for guide in guides], axis=1)[None]
+        rewards, over = run.step(actions.astype(np.float32), alive)
+        returns += np.where(alive, rewards, 0)[0]
+        alive &= ~over
+        if not alive.any():
+            break
+    return returns
+
+
+@pytest.fixture
+def racing():
+    pytest.importorskip("Box2D")
+    return ps.CarRacingTask(max_steps=24, perturbation=ps.Perturbation(shuffle=True, reshuffle_every=7))
+
+
+def test_driver_drives(racing):
+    returns = perform(TEACHERS["driver"](), ps.CarRacingTask(), 3)
+    assert returns.min() > 880
+
+
+def test_cautious_drivers_are_slower(racing):
+    task = ps.CarRacingTask(max_steps=300)
+    fast, slow = (perform(TEACHERS["driver"](top_speed=speed), task, 1) for speed in (80.0, 30.0))
+    assert slow < 0.8 * fast
+
+
+def test_player_wins_points():
+    pytest.importorskip("ale_py")
+    for seed in (0, 1):  # one after the other in the same console
+        assert perform(TEACHERS["player"](), ps.PongTask(max_steps=420), 1, seed) >= [3]
+
+
+def test_player_says_how_much_worse_other_actions_are():
+    pytest.importorskip("ale_py")
+    batch = collect(TEACHERS["player"](), _pong_student(), ps.PongTask(max_steps=60), 1, 0)
+    labels = batch.labels[..., 0]
+    assert (labels[:, [1, 4, 5]] == -1).all()
+    assert (labels.max(axis=1) == 1).all()
+    assert ((labels > -1) & (labels < 1)).any()
+
+
+def test_what_is_rehearsed_has_not_happened():
+    pytest.importorskip("ale_py")
+    game = ps.PongTask().make_env()
+    game.reset(3)
+    before = game.look()
+    with game.rehearsal():
+        game.advance(2)
+        assert game.look() != before
+    assert game.look() == before
+    game.close()
+
+
+def _pong_student():
+    student = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
+    return student, student.initial(np.random.default_rng(0))
+
+
+def test_batches_show_what_the_student_saw(racing):
+    batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 3, 5, (0.0, 1.0))
+    assert batch.newest.dtype == np.uint8
+    assert batch.observations.size == 0
+    chunk = single_chunk(STUDENT, PARAMS, racing, 3, 5)
+    for step in live(chunk):
+        if step.number == 24:
+            break
+        looked = batch.look(np.full((1, 3), step.number), np.arange(3), 4)
+        np.testing.assert_array_equal(looked[0], chunk.in_order(step.observations))
+        if step.number < 23:
+            step.actions[0, :, :3] = batch.previous_actions[step.number + 1]
+    assert step.number == 24
+
+
+def test_what_cannot_be_made_again_is_kept_as_it_was_seen(racing):
+    noisy = dataclasses.replace(racing, max_steps=3, perturbation=ps.Perturbation(n_noise=2))
+    batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), noisy, 1, 5)
+    assert batch.newest.size == 0
+    assert batch.observations.shape == (3, 258, 144, 1)
+    assert np.array_equal(batch.look(np.array([[2]]), np.array([0]), 4)[0], batch.observations[2])
+
+
+def test_sequences_of_one_step_are_drawn_from_all_steps_alike(racing):
+    batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 2, 5)
+    window, state = draw_windows(batch, 400, 1, 1, np.random.default_rng(0), 4)
+    assert state is None
+    assert window.observations.shape == (1, 256, 144, 400)
+    # The action before the first step is the only one of zeros.
+    first = (window.previous_actions == 0).all(axis=1).mean()
+    assert 0.01 < first < 0.1
+    labels = {tuple(label) for label in batch.labels.swapaxes(1, 2).reshape(-1, 3).tolist()}
+    assert {tuple(label) for label in window.labels[0].T.tolist()} == labels
+
+
+def test_a_thousand_steps_of_64_episodes_fit_into_700_megabytes(tmp_path, racing):
+    store = EpisodeStore(tmp_path, "this", 2**31, 256)
+    for number, n_steps in enumerate((4, 24)):
+        task = dataclasses.replace(racing, max_steps=n_steps)
+        store.write(number, collect(TEACHERS["driver"](), (STUDENT, PARAMS), task, 2, 5, (0, 0)))
+    short, long = (os.path.getsize(store.path(number)) for number in range(2))
+    assert (long - short) / (2 * 20) * 64_000 < 700e6
+
+
+def test_a_batch_is_opened_once_and_takes_no_memory(tmp_path, monkeypatch, racing):
+    store, opened = EpisodeStore(tmp_path, "this", 2**31, 256), []
+    store.write(0, collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 2, 5))
+    monkeypatch.setattr(episodes, "map_npz", lambda path: opened.append(path) or map_npz(path))
+    batches = [store.read(0) for _ in range(25)]
+    assert len(opened) == 1
+    assert not batches[0].newest.flags.owndata
+    assert not batches[0].newest.flags.writeable
+
+
+def test_files_are_mapped_and_not_read(tmp_path):
+    arrays = {"large": np.arange(2**22), "small": np.float32([[1.5, 2.5]]), "text": np.array("header")}
+    write_npz(tmp_path / "a.npz", arrays)
+    tracemalloc.start()
+    mapped = map_npz(tmp_path / "a.npz")
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+    for name, array in read_npz(tmp_path / "a.npz").items():
+        np.testing.assert_array_equal(mapped[name], array)
+    np.savez_compressed(tmp_path / "b.npz", large=np.arange(9))
+    with pytest.raises(ps.FileError, match=r"b.npz .* packed in an unusual way"):
+        map_npz(tmp_path / "b.npz")
+    damaged = bytearray((tmp_path / "a.npz").read_bytes())
+    damaged[2**20] ^= 1
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(ps.FileError, match="damaged"):
+        map_npz(tmp_path / "a.npz")
+
+
+def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, racing):
+    task = dataclasses.replace(racing, view="coarse", max_steps=12)
+    student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense")
+    settings = {"rounds": 3, "teacher_rounds": 1, "dagger": True, "updates": 3, "n_eval_episodes": 1, "batch_size": 2}
+    teacher = TEACHERS["driver"]()
+    whole = ps.clone(student, teacher, task, tmp_path / "whole", **settings)
+    for _ in range(3):
+        parts = ps.clone(student, teacher, task, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
+    np.testing.assert_array_equal(whole.params, parts.params)
+    with pytest.raises(ps.InputError, match="teacher"):
+        ps.clone(student, TEACHERS["driver"](braking=9.0), task, tmp_path / "parts", resume=True, **settings)
+
+
+def test_teachers_of_another_task_are_refused(tmp_path):
+    with pytest.raises(ps.InputError, match="the teacher 'driver' is for the task 'carracing', got 'v1'"):
+        ps.clone(ps.InvariantPolicy(), TEACHERS["driver"](), ps.CartPoleSwingUp("v1"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_command_line_wants_one_teacher(tmp_path, capsys):
+    for words in ([str(tmp_path / "run")], ["cartpole-mlp", str(tmp_path / "run"), "--teacher", "driver"]):
+        assert main(["clone", "invariant", *words]) == 2
+        assert "say who is to teach" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_each_episode_has_a_background_of_its_own(racing):
+    task = ps.CarRacingTask(view="coarse", background="noise")
+    seen = []
+    for numbers in ([[0, 1]], [[1, 2]]):
+        run = task.start(3, np.array(numbers))
+        run.observe(np.zeros((1, 49, 256, 2), np.float32))
+        seen.append(run.plain._backgrounds[0])
+    assert np.array_equal(seen[0][1], seen[1][0])
+    assert not np.array_equal(seen[0][0], seen[0][1])
+
+
+def test_parts_of_a_mixture_have_settings_of_their_task(racing):
+    text = "mix: carracing:coarse shuffle; 2 carracing:coarse background=noise reshuffle_every=20..500"
+    mixture = task_from_text(text)
+    assert [task.background for task in mixture.tasks] == [None, "noise"]
+    assert task_from_text("mix: " + mixture.parts[1].label).tasks[0] == mixture.tasks[1]
+    with pytest.raises(ps.InputError, match="no setting 'kind'"):
+        task_from_text("mix: carracing kind=x")
