@@ -23,6 +23,7 @@ ORDER = list(range(5))
 
 @pytest.fixture(autouse=True)
 def no_display(monkeypatch):
+    pygame.display.quit()  # which another test may have begun with another driver
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     yield
     pygame.display.quit()
