@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         network, task = policy_from_config(model["policy"]).label, _label(model["task"])
         print(
             f"{model['name']:{width}}  {task:16}  {network:>9}  {model['n_params']:6d}  "
-            f"{scores['plain']['mean']:6.1f}  {scores['shuffled']['mean']:8.1f}  {cost['env_steps'] / 1e6:6.0f}M  "
+            f"{scores['plain']['mean']:6.1f}  {scores['shuffled']['mean']:8.1f}  {cost['env_steps'] / 1e6:6.1f}M  "
             f"{cost['seconds'] / 60:7.1f}"
         )
     return 0
