@@ -2,10 +2,11 @@
 
     python benchmarks/vision.py
 
-An invariant agent's time depends on what it sees: patches of one gray count as one, and "noise" has none of them.
-Each pair is measured in turns, ours and PyTorch's, in processor time, and medians are compared: on a busy machine
-their ratio holds, where the times do not. The yardstick is a product of two matrices of 512 x 512 in float32, in the
-same turns.
+An invariant agent's time depends on what it sees: patches that are alike count as one, and in "noise" none are.
+Each is measured in blocks of many calls, as a robot runs one network and not two in turn; ours and PyTorch's take turns
+by blocks, in processor time, and medians are compared: on a busy machine their ratio holds, where the times do not. The
+yardstick is a product of two matrices of 512 x 512 in float32, in the same turns. "As they come" is ours without what
+makes it exact: patches in no order of their own, none counted for others, all sums in float32.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import statistics
 import time
 import tracemalloc
+from unittest import mock
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -22,6 +24,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 import pisensory as ps
+from pisensory.layers import patches as patch_layer
 
 try:
     import torch
@@ -31,7 +34,8 @@ try:
 except ImportError:
     torch = None
 
-IN_A_ROW = 4  # calls of one before the turn of the next, as an agent is called again and again
+IN_A_BLOCK = 40  # calls of one before the turn of the next
+WARMING = 5  # of them, the first, which find another's numbers in the cache and do not count
 N_BATCH = 8  # episodes stepped together
 N_PICTURES = 32  # in a batch for the gradient
 
@@ -73,17 +77,16 @@ def random_params(policy):
     return (policy.initial(rng) + 0.05 * rng.standard_normal(policy.n_params)).astype(np.float32)
 
 
-def in_turns(functions, repetitions):
-    """Return the median milliseconds of each function, called in turns."""
+def in_turns(functions, n_blocks, in_a_block=IN_A_BLOCK, warming=WARMING):
+    """Return the median milliseconds of each function, called in blocks, which take turns."""
     times = [[] for _ in functions]
-    for function in functions:
-        function()
-    for _ in range(repetitions):
+    for _ in range(n_blocks):
         for function, taken in zip(functions, times):
-            for _ in range(IN_A_ROW):
+            for number in range(in_a_block):
                 start = time.process_time()
                 function()
-                taken.append(time.process_time() - start)
+                if number >= warming:
+                    taken.append(time.process_time() - start)
     return [1e3 * statistics.median(taken) for taken in times]
 
 
@@ -102,7 +105,7 @@ def yardstick():
 YARD = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
 
 
-def measure_steps(name, policy, seen, network, repetitions):
+def measure_steps(name, policy, seen, network, n_blocks):
     """Print the time of a step of one agent, and of each of several together."""
     params = random_params(policy)
     agent = policy.agent(params)
@@ -110,7 +113,7 @@ def measure_steps(name, policy, seen, network, repetitions):
     if torch is not None:
         net, one = network(policy, params, 1), torch.tensor(seen)[None]
         functions.append(lambda: net.act(one))
-    tell(f"{name}, a step alone", in_turns([*functions, yardstick], repetitions))
+    tell(f"{name}, a step alone", in_turns([*functions, yardstick], n_blocks))
 
     run = policy.start(policy.prepare(params[None]), len(seen), N_BATCH)
     batch = np.repeat(seen[None, None], N_BATCH, axis=1).transpose(0, 2, 3, 1)  # in memory, one after the other
@@ -123,7 +126,27 @@ def measure_steps(name, policy, seen, network, repetitions):
     if torch is not None:
         nets, many = network(policy, params, N_BATCH), torch.tensor(seen)[None].repeat(N_BATCH, 1, 1)
         functions.append(lambda: nets.act(many))
-    tell(f"{name}, a step of {N_BATCH} together", in_turns([*functions, yardstick], repetitions), N_BATCH)
+    tell(f"{name}, a step of {N_BATCH} together", in_turns([*functions, yardstick], n_blocks), N_BATCH)
+
+
+def as_they_come(seen):
+    """Return patches as `distinct` does, but in the order in which they came, each for itself."""
+    return patch_layer.Distinct(seen, np.ones(len(seen)), np.arange(len(seen)))
+
+
+def measure_exactness(name, policy, seen, n_blocks):
+    """Print the time of a step of one agent, and without what makes it exact."""
+    weights = policy.prepare(random_params(policy)[None])
+    runs = [policy.start(each, len(seen), 1) for each in (weights, [array.astype(np.float32) for array in weights])]
+    for run in runs:
+        run.observations[0, :, :, 0] = seen
+
+    def plain():
+        with mock.patch.object(patch_layer, "distinct", as_they_come):
+            runs[1].step()
+
+    ours, theirs = in_turns([runs[0].step, plain], n_blocks)
+    print(f"{name:42s} {ours:6.2f} ms, as they come {theirs:6.2f} ms: {ours / theirs - 1:+.0%}", flush=True)
 
 
 class TorchPong:
@@ -145,7 +168,7 @@ class TorchPong:
             return self.actions(patches)
 
 
-def measure_gradient(name, policy, seen, repetitions):
+def measure_gradient(name, policy, seen, n_blocks):
     """Print the time of a picture's way forward and back, and what the batch takes of memory."""
     params = random_params(policy)
     stacked = np.repeat(seen[None], N_PICTURES, axis=0)
@@ -172,7 +195,7 @@ def measure_gradient(name, policy, seen, repetitions):
         difference = np.linalg.norm(ours() - theirs()) / np.linalg.norm(theirs())
         assert difference < 1e-2, f"the gradients differ by {difference}"  # a relu at its kink may fall either way
         functions.append(theirs)
-    tell(f"{name}, forward and back", in_turns([*functions, yardstick], max(3, repetitions // 5)), N_PICTURES)
+    tell(f"{name}, forward and back", in_turns([*functions, yardstick], n_blocks, 4, 1), N_PICTURES)
     tracemalloc.start()
     ours()
     peak = tracemalloc.get_traced_memory()[1] / 2**20
@@ -199,22 +222,28 @@ def measure_task(name, task, n_steps, n_episodes=4):
 def main():
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repetitions", type=int, default=40)
-    repetitions = parser.parse_args().repetitions
+    parser.add_argument("--blocks", type=int, default=6, help="of each, of 40 calls (default: %(default)s)")
+    n_blocks = parser.parse_args().blocks
     print(f"NumPy {np.__version__}, PyTorch {torch.__version__ if torch else 'not installed'}, one thread")
     cut = ps.Patches(6, 6)
     car, color, pong = drive(4, 96, 1, cut), busy(1, 96, 3, ps.Patches(7, 4)), rally(4, 84, 1, cut)
     networks = (torch_eyes.InvariantDriver, torch_eyes.AttentionAgent, TorchPong) if torch else (None,) * 3
-    measure_steps("invariant CarRacing", ps.PatchPolicy.car_racing(), car, networks[0], repetitions)
+    measure_steps("invariant CarRacing", ps.PatchPolicy.car_racing(), car, networks[0], n_blocks)
     noise = busy(4, 96, 1, cut)
-    measure_steps("invariant CarRacing, noise", ps.PatchPolicy.car_racing(), noise, networks[0], repetitions)
-    measure_steps("AttentionAgent", ps.AttentionAgentPolicy.car_racing(), color, networks[1], repetitions)
-    measure_steps("invariant Pong", ps.PatchPolicy.pong(), pong, networks[2], repetitions)
+    measure_steps("invariant CarRacing, noise", ps.PatchPolicy.car_racing(), noise, networks[0], n_blocks)
+    measure_steps("AttentionAgent", ps.AttentionAgentPolicy.car_racing(), color, networks[1], n_blocks)
+    measure_steps("invariant Pong", ps.PatchPolicy.pong(), pong, networks[2], n_blocks)
     noise = busy(4, 84, 1, cut)
-    measure_steps("invariant Pong, noise", ps.PatchPolicy.pong(), noise, networks[2], repetitions)
+    measure_steps("invariant Pong, noise", ps.PatchPolicy.pong(), noise, networks[2], n_blocks)
+    for name, policy, pictures in (
+        ("CarRacing", ps.PatchPolicy.car_racing(), {"": car, ", noise": busy(4, 96, 1, cut)}),
+        ("Pong", ps.PatchPolicy.pong(), {"": pong, ", noise": noise}),
+    ):
+        for kind, seen in pictures.items():
+            measure_exactness(f"{name}{kind}, exact", policy, seen, n_blocks)
     small = ps.PatchPolicy(grid=(16, 16), head="dense", convolutions=((16, 4, 2), (16, 3, 1)), head_sizes=(32,))
-    measure_gradient("invariant Pong", ps.PatchPolicy.pong(), pong, repetitions)
-    measure_gradient("a small driver", small, car, repetitions)
+    measure_gradient("invariant Pong", ps.PatchPolicy.pong(), pong, n_blocks)
+    measure_gradient("a small driver", small, car, n_blocks)
     for name, settings in (
         ("CarRacing, gray", {}), ("CarRacing, color", {"view": "color"}),
         ("CarRacing, Gymnasium's picture", {"picture": "gymnasium"}),

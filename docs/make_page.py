@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 
 import pisensory as ps
 from pisensory.models import model_names, model_path
-from pisensory.page import fingerprint, write_page
+from pisensory.page import PageSettings, fingerprint, write_page
 
 DOCS = Path(__file__).parent
 CLAIMS = DOCS.parent / "pisensory" / "page" / "claims.json"
@@ -47,7 +47,7 @@ def main(names: list[str]) -> None:
             "outcomes": measure(tab, models),
         }
         CLAIMS.write_text(json.dumps(claims, indent=1) + "\n", encoding="utf-8")
-        write_page(DOCS / "play.html", models)
+        write_page(DOCS / "play.html", models, PageSettings(eyes="eyes.html"))
         take_picture(tab, DOCS / "images" / "page.png")
         browser.close()
 

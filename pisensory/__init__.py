@@ -9,14 +9,35 @@ print(ps.evaluate(policy, result.params, task).mean)
 
 import sys
 
+from .c_code import export_c
 from .cloning import CloneResult, clone, train_with_teacher
-from .errors import DivergedError, ExecutorError, FileError, InputError, MissingExtraError, PisensoryError, TaskError
+from .errors import (
+    DisplayError,
+    DivergedError,
+    ExecutorError,
+    FileError,
+    InputError,
+    MissingExtraError,
+    PisensoryError,
+    TaskError,
+)
 from .evaluate import Evaluation, evaluate, score_table
 from .executors import DaskExecutor, ProcessExecutor, SerialExecutor, rollout
 from .files import load_params, load_policy, save_policy
 from .layers.patches import Patches
 from .models import load_model
-from .policies import Agent, AttentionAgentPolicy, InvariantPolicy, MLPPolicy, PatchPolicy, Policy
+from .policies import (
+    AblatedPolicy,
+    Agent,
+    Agents,
+    AttentionAgentPolicy,
+    InvariantPolicy,
+    LSTMPolicy,
+    MLPPolicy,
+    PatchPolicy,
+    Policy,
+)
+from .recording import Recording, record
 from .rollout import Rollout
 from .runs import TrainingInterrupted
 from .tasks import (
@@ -36,14 +57,15 @@ from .tasks import (
 from .tasks.gym_env import register_envs
 from .train import TrainResult, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
-    "Agent", "AntTask", "AttentionAgentPolicy", "CarRacingTask", "CartPoleSwingUp", "CloneResult", "DaskExecutor",
-    "DivergedError", "Evaluation", "ExecutorError", "FileError", "GymTask", "InputError", "InvariantPolicy",
-    "MLPPolicy", "MissingExtraError", "Mixture", "Part", "PatchPolicy", "Patches", "Perturbation", "PisensoryError",
-    "Policy", "PongTask", "ProcessExecutor", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult",
-    "TrainingInterrupted", "clone", "evaluate", "load_model", "load_params", "load_policy", "perturb_env",
+    "AblatedPolicy", "Agent", "Agents", "AntTask", "AttentionAgentPolicy", "CarRacingTask", "CartPoleSwingUp",
+    "CloneResult", "DaskExecutor", "DisplayError", "DivergedError", "Evaluation", "ExecutorError", "FileError",
+    "GymTask", "InputError", "InvariantPolicy", "LSTMPolicy", "MLPPolicy", "MissingExtraError", "Mixture", "Part",
+    "PatchPolicy", "Patches", "Perturbation", "PisensoryError", "Policy", "PongTask", "ProcessExecutor",
+    "Recording", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult", "TrainingInterrupted",
+    "clone", "evaluate", "export_c", "load_model", "load_params", "load_policy", "perturb_env", "record",
     "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train", "train_with_teacher",
 ]  # fmt: skip
 

@@ -26,31 +26,82 @@ MAX_FACTOR = 1e6
 
 
 class PisensoryError(Exception):
-    """Base of every error raised on purpose: the message names what was wrong and the way out."""
+    """Base of every error raised on purpose: the message names what was wrong and the way out.
+
+    Examples:
+        >>> try:
+        ...     ps.load_model("nobody")
+        ... except ps.PisensoryError as error:
+        ...     print(type(error).__name__)
+        InputError
+    """
 
 
 class InputError(PisensoryError, ValueError):
-    """An argument that cannot be used: a wrong shape, size, range or combination."""
+    """An argument that cannot be used: a wrong shape, size, range or combination.
+
+    Examples:
+        >>> ps.CartPoleSwingUp("hard")
+        Traceback (most recent call last):
+            ...
+        pisensory.errors.InputError: version must be one of harder, v0, v1, got 'hard'
+    """
 
 
 class FileError(PisensoryError, OSError):
-    """A file or folder that cannot be read, written or trusted."""
+    """A file or folder that cannot be read, written or trusted.
+
+    Examples:
+        >>> ps.load_policy("nowhere.npz")
+        Traceback (most recent call last):
+            ...
+        pisensory.errors.FileError: there is no file nowhere.npz
+    """
 
 
 class TaskError(PisensoryError):
-    """An environment, not ours, that failed in the middle of an episode."""
+    """An environment, not ours, that failed in the middle of an episode.
+
+    Examples:
+        >>> issubclass(ps.TaskError, ps.PisensoryError)
+        True
+    """
 
 
 class ExecutorError(PisensoryError):
-    """Workers, or a cluster of them, that failed for good."""
+    """Workers, or a cluster of them, that failed for good.
+
+    Examples:
+        >>> issubclass(ps.ExecutorError, ps.PisensoryError)  # so one `except` is enough for all
+        True
+    """
 
 
 class DivergedError(PisensoryError):
-    """A search whose parameters have grown without bound."""
+    """A search whose parameters have grown without bound.
+
+    Examples:
+        >>> issubclass(ps.DivergedError, ps.PisensoryError)
+        True
+    """
+
+
+class DisplayError(PisensoryError):
+    """A window that cannot be opened where there is no screen.
+
+    Examples:
+        >>> issubclass(ps.DisplayError, ps.PisensoryError)
+        True
+    """
 
 
 class MissingExtraError(PisensoryError, ImportError):
-    """A feature whose optional package is not installed."""
+    """A feature whose optional package is not installed.
+
+    Examples:
+        >>> issubclass(ps.MissingExtraError, ImportError)
+        True
+    """
 
 
 def import_extra(module: str, extra: str) -> ModuleType:

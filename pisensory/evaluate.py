@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError, check_text, check_type
 from .executors import ExecutorLike, rollout
-from .parameters import check_params
+from .parameters import Vector, check_params
 from .policies import Policy
 from .rollout import check_fit
 from .tasks import Task
@@ -29,12 +29,27 @@ class Evaluation:
         lengths: its length in steps (episode,).
         interval: the 95 % bootstrap interval of the mean return.
         seconds: how long the episodes took to run.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> scores = ps.evaluate(policy, params, ps.CartPoleSwingUp(max_steps=50), n_episodes=8)
+        >>> scores.returns.shape
+        (8,)
+        >>> bool(scores.mean == scores.returns.mean())
+        True
     """
 
     returns: np.ndarray
     lengths: np.ndarray
     interval: tuple[float, float]
     seconds: float
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"Evaluation(mean={self.mean:.1f}, interval=({low:.1f}, {high:.1f}), std={self.std:.1f}, "
+            f"mean_length={self.mean_length:.1f}, episodes={len(self.returns)})"
+        )
 
     @property
     def mean(self) -> float:
@@ -68,7 +83,7 @@ class Evaluation:
 
 def evaluate(
     policy: Policy,
-    params: object,
+    params: Vector,
     task: Task,
     n_episodes: int = 1000,
     seed: Seed = 0,
@@ -90,6 +105,14 @@ def evaluate(
 
     Raises:
         InputError: for a vector or a task that does not fit the policy, or impossible numbers.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant-small")
+        >>> task = ps.CartPoleSwingUp("harder", max_steps=100)
+        >>> shuffled = ps.CartPoleSwingUp("harder", max_steps=100, perturbation=ps.Perturbation(shuffle=True))
+        >>> means = [ps.evaluate(policy, params, each, n_episodes=16).mean for each in (task, shuffled)]
+        >>> bool(means[0] == means[1])
+        True
     """
     check_fit(policy, task)
     vector = check_params(params, policy.n_params)
@@ -117,6 +140,12 @@ def score_table(evaluations: Mapping[str, Evaluation]) -> str:
     """Return evaluations by name as a readable table.
 
     Raises InputError if there are none.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> scores = ps.evaluate(policy, params, ps.CartPoleSwingUp(max_steps=50), n_episodes=8)
+        >>> print(ps.score_table({"an mlp": scores}).splitlines()[0].split())
+        ['mean', '95', '%', 'interval', 'std', 'steps', 'episodes']
     """
     check_type("evaluations", evaluations, Mapping, "{'mine': ps.evaluate(policy, params, task)}")
     for name, result in evaluations.items():

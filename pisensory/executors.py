@@ -12,14 +12,16 @@ import signal
 import sys
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, Union
 
 from .blas import THREAD_VARIABLES
 from .errors import ExecutorError, InputError, check_int, import_extra, show
-from .parameters import check_population
+from .parameters import Matrix, check_population
 from .policies import Policy
 from .rollout import Rollout, join_chunks, make_chunks, run_chunk
 from .tasks import Task
@@ -27,8 +29,10 @@ from .tasks.base import Seed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Opened = TypeVar("Opened", bound="_Closing")
 
 _log = logging.getLogger("pisensory")
+_holds: ContextVar[bool] = ContextVar("holds", default=False)
 
 _MAX_JOBS = 4096
 _MAX_JOBS_WINDOWS = 61  # what one of its processes can wait for
@@ -44,13 +48,32 @@ class Executor(Protocol):
 
 
 ExecutorLike = Union[str, Executor, None]
+# Each has `n_workers`, and `n_near`: how many are surely on this machine, and worth sending work of milliseconds to.
 OpenExecutor = Union["SerialExecutor", "ProcessExecutor", "DaskExecutor", "ForeignExecutor"]
 
 
-class SerialExecutor:
-    """Runs everything here, one item after the other."""
+class _Closing(ABC):
+    """What the end of a `with` closes."""
 
-    n_workers = 1
+    def __enter__(self: Opened) -> Opened:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class SerialExecutor(_Closing):
+    """Runs everything here, one item after the other.
+
+    Examples:
+        >>> list(ps.SerialExecutor().map(abs, [-1, 2]))
+        [1, 2]
+    """
+
+    n_workers = n_near = 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Return function(item) for every item, in order."""
@@ -60,11 +83,11 @@ class SerialExecutor:
         """Nothing to give back."""
 
 
-class ProcessExecutor:
+class ProcessExecutor(_Closing):
     """Runs items in worker processes, each with one BLAS thread.
 
-    The workers start when first needed and end with `close`, or when their parent dies. When one of them is
-    killed, all are started anew and what had not finished is run again. As with all of Python's
+    The workers start when first needed and end with `close`, at the end of a `with`, or when their parent dies. When
+    one of them is killed, all are started anew and what had not finished is run again. As with all of Python's
     multiprocessing, a script that uses them needs the line `if __name__ == "__main__":`.
 
     Args:
@@ -72,10 +95,19 @@ class ProcessExecutor:
 
     Raises:
         InputError: for any other number below one.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> workers = ps.ProcessExecutor(2)
+        >>> score = ps.evaluate(policy, params, task, 8, executor=workers).mean
+        >>> workers.close()
+        >>> score == ps.evaluate(policy, params, task, 8).mean
+        True
     """
 
     def __init__(self, n_jobs: int = -1) -> None:
-        self.n_workers = count_jobs(n_jobs)
+        self.n_workers = self.n_near = count_jobs(n_jobs)
         self._pool: Any = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -131,7 +163,7 @@ class ProcessExecutor:
             self._pool = None
 
 
-class DaskExecutor:
+class DaskExecutor(_Closing):
     """Runs items on the workers of a Dask cluster (extra `dask`).
 
     Dask itself runs again what a lost worker was doing, and gives work to workers that join late.
@@ -144,7 +176,19 @@ class DaskExecutor:
         InputError: for what is no address.
         MissingExtraError: if `distributed` is not installed.
         ExecutorError: if there is no scheduler at the address.
+
+    Examples:
+        >>> from distributed import Client
+        >>> client = Client(processes=False, dashboard_address=None)
+        >>> policy, params = ps.load_model("cartpole-mlp")
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> there = ps.evaluate(policy, params, task, 8, executor=ps.DaskExecutor(client)).mean
+        >>> client.close()
+        >>> there == ps.evaluate(policy, params, task, 8).mean
+        True
     """
+
+    n_near = 1
 
     def __init__(self, scheduler: Any) -> None:
         self._given = None if isinstance(scheduler, str) else scheduler
@@ -220,6 +264,8 @@ class ForeignExecutor:
         n_workers: how many it has, if it does not tell.
     """
 
+    n_near = 1
+
     def __init__(self, executor: Executor, n_workers: int) -> None:
         self._executor, self._n_workers = executor, n_workers
 
@@ -235,6 +281,28 @@ class ForeignExecutor:
 
     def close(self) -> None:
         """Leave it open: it is somebody else's."""
+
+
+class WouldRun(Exception):
+    """Within `nothing_runs`: all that was asked is possible, and now work would begin.
+
+    Attributes:
+        sent: what workers would need.
+    """
+
+    def __init__(self, sent: object) -> None:
+        super().__init__("work would begin")
+        self.sent = sent
+
+
+@contextmanager
+def nothing_runs() -> Iterator[None]:
+    """Return a context in which executors are not opened: WouldRun is raised instead, and nothing is written."""
+    token = _holds.set(True)
+    try:
+        yield
+    finally:
+        _holds.reset(token)
 
 
 def count_jobs(n_jobs: object) -> int:
@@ -276,6 +344,8 @@ def open_executor(executor: ExecutorLike = None, n_jobs: int = 1, sent: object =
         InputError: for anything else, or what cannot be sent to workers.
     """
     n_jobs = count_jobs(n_jobs)
+    if _holds.get():
+        raise WouldRun(sent)
     if isinstance(executor, (SerialExecutor, ProcessExecutor, DaskExecutor, ForeignExecutor)):
         yield executor
         return
@@ -313,7 +383,7 @@ def _make_executor(executor: str | Executor, n_jobs: int) -> OpenExecutor:
 
 def rollout(
     policy: Policy,
-    population: object,
+    population: Matrix,
     task: Task,
     n_episodes: int = 16,
     seed: Seed = 0,
@@ -340,6 +410,12 @@ def rollout(
     Raises:
         InputError: for a policy that does not fit the task, a population of the wrong shape or with values
             that are not finite, or impossible numbers.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> population = np.random.default_rng(0).normal(0, 0.1, (3, policy.n_params))  # (candidate, parameter)
+        >>> ps.rollout(policy, population, ps.CartPoleSwingUp(max_steps=50), n_episodes=4, seed=0).returns.shape
+        (3, 4)
     """
     n_episodes = check_int("n_episodes", n_episodes, 1)
     chunks = make_chunks(policy, population, task, n_episodes, seed)

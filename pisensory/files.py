@@ -24,8 +24,9 @@ from typing import IO, Any, Union
 import numpy as np
 
 from .errors import FileError, InputError, check_type, shorten, show
-from .parameters import check_params
+from .parameters import Vector, check_params
 from .policies import Policy, policy_from_config
+from .tasks import Task
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -377,22 +378,33 @@ def read_header(arrays: Mapping[str, np.ndarray], path: PathLike, expected: str)
     return header
 
 
-def save_policy(path: PathLike, policy: Policy, params: object, **about: Any) -> None:
+def save_policy(
+    path: PathLike, policy: Policy, params: Vector, task: Task | Mapping[str, Any] | None = None, **about: Any
+) -> None:
     """Write a policy and its parameters to `path`, a `.npz` file.
 
     Args:
         path: of the file; its folder must exist.
         policy: the network.
         params: its flat vector (parameter,), kept to the bit in float64.
-        about: anything else worth keeping that JSON can hold, such as `task` or scores.
+        task: what it was trained on, or the `config` of that; commands that read the file take it from there.
+        about: anything else worth keeping that JSON can hold, such as scores.
 
     Raises:
         InputError: for a vector that does not fit the policy, more than a file may have (32 million parameters), or
             an `about` that JSON cannot hold in 1 MB.
         FileError: if the file cannot be written; one that was there stays as it was.
+
+    Examples:
+        >>> ps.save_policy("zeros.npz", ps.MLPPolicy(), np.zeros(113), note="anything that JSON can hold")
+        >>> ps.load_policy("zeros.npz")[0].n_params
+        113
     """
     check_type("policy", policy, Policy, "ps.InvariantPolicy()")
     vector = check_params(params, policy.n_params)
+    if task is not None:
+        config = isinstance(task, Mapping)
+        about["task"] = task if config else check_type("task", task, Task, "ps.CartPoleSwingUp(), or its config").config
     header = {"format": FORMAT, "version": VERSION, "policy": policy.config, "about": about}
     write_npz(path, {"params": vector, "header": header_array(header)})
 
@@ -402,6 +414,12 @@ def load_policy(path: PathLike) -> tuple[Policy, np.ndarray]:
 
     Raises:
         FileError: if the file is missing, damaged, or holds no policy of ours.
+
+    Examples:
+        >>> ps.save_policy("policy.npz", ps.MLPPolicy(), np.zeros(113))
+        >>> policy, params = ps.load_policy("policy.npz")
+        >>> policy == ps.MLPPolicy(), params.shape
+        (True, (113,))
     """
     policy, params, _ = load_policy_about(path)
     return policy, params
@@ -427,6 +445,11 @@ def load_params(path: PathLike) -> np.ndarray:
 
     Raises:
         FileError: if the file is missing or damaged, or there is no such vector in it, or several.
+
+    Examples:
+        >>> np.savez("bare.npz", params=np.zeros(913))
+        >>> ps.load_params("bare.npz").shape
+        (913,)
     """
     arrays = read_npz(path)
     flat = {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind in "fiu"}

@@ -7,11 +7,18 @@ load as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, SupportsFloat, Union
 
 import numpy as np
 
 from .errors import InputError, check_array
+
+# What stands for an array of real numbers: an array, or sequences as deep as it has axes. Text is no SupportsFloat.
+Numbers = Union["np.ndarray[Any, np.dtype[np.floating[Any]]]", "np.ndarray[Any, np.dtype[np.integer[Any]]]"]
+Vector = Union[Numbers, Sequence[SupportsFloat]]
+Matrix = Union[Numbers, Sequence[Vector]]
+Tensor = Union[Matrix, Sequence[Matrix], Sequence[Sequence[Matrix]]]  # no deeper: text is sequences without end
 
 Layout = dict[str, tuple[slice, tuple[int, ...]]]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .blas import one_blas_thread
 from .errors import MAX_EPISODES, InputError, check_int, check_type
-from .parameters import check_params, check_population
+from .parameters import Matrix, Vector, check_params, check_population
 from .policies import Policy
 from .policies.base import PolicyRun
 from .tasks import Task
@@ -38,6 +38,12 @@ class Rollout:
     Attributes:
         returns: the sum of rewards of each episode (candidate, episode).
         lengths: how many steps each lasted (candidate, episode).
+
+    Examples:
+        >>> policy = ps.MLPPolicy()
+        >>> found = ps.rollout(policy, np.zeros((3, policy.n_params)), ps.CartPoleSwingUp(max_steps=50), n_episodes=4)
+        >>> found.returns.shape, found.lengths.shape
+        ((3, 4), (3, 4))
     """
 
     returns: np.ndarray
@@ -70,7 +76,7 @@ class Chunk:
 
 
 def make_chunks(
-    policy: Policy, population: object, task: Task, n_episodes: int, seed: Seed, n_workers: int = 1
+    policy: Policy, population: Matrix, task: Task, n_episodes: int, seed: Seed, n_workers: int = 1
 ) -> list[Chunk]:
     """Cut a population's episodes into chunks of rows, as large as is fast, but enough of them for the workers.
 
@@ -110,7 +116,7 @@ def _chunks_of(
     return chunks
 
 
-def single_chunk(policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed) -> Chunk:
+def single_chunk(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: Seed) -> Chunk:
     """Return all episodes of one vector (parameter,) as a chunk that keeps its rows, to look at.
 
     They are, bit for bit, those that a rollout of as many episodes scores. `Chunk.in_order` puts what its rows

@@ -100,6 +100,7 @@ def test_published_weights_score_is_printed(reference):
     [
         (["evaluate", "missing.npz"], 1, "there is no file missing.npz"),
         (["evaluate", "."], 1, "not a run"),
+        (["evaluate", "cartpole-invarient"], 1, "did you mean cartpole-invariant or"),
         (["train", "mlp", "run", "--sigma0", "0"], 2, "--sigma0 must be"),
         (["train", "mlp", "run", "-p", "0"], 2, "--population-size must be"),
         (["train", "mlp", "run", "-n", "-3"], 2, "--noise-features must be"),

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pisensory as ps
-from pisensory.cloning import episodes, loop
+from pisensory.cloning import episodes, lesson, loop
 from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.cloning.episodes import EpisodeStore, collect
 from pisensory.cloning.identify import identify
@@ -120,6 +120,61 @@ def test_gradients_of_telling_inputs_apart_are_those_of_central_differences(seed
             assert gradient[place] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-5, abs=1e-8)
 
 
+def make_lesson(n_alive_in_second_half=25):
+    """Return a lesson of 6 episodes, the last three of which live for so many of its 25 steps."""
+    batch = collect(TEACHER, (STUDENT, PARAMS), TASK, 6, seed=1, with_sources=True).beginning(25)
+    alive = batch.alive.copy()
+    alive[n_alive_in_second_half:, 3:] = False
+    rng = np.random.default_rng(0)
+    state = tuple(rng.uniform(-1, 1, (2, 5, STUDENT.state_size, 6)).astype(np.float32))
+    classifier = rng.standard_normal((6, 1 + STUDENT.state_size))
+    return lesson.Lesson(
+        STUDENT, PARAMS, classifier, 0.3, batch.observations, batch.previous_actions, batch.labels, alive,
+        batch.sources, state, int(alive.sum()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_alive", [25, 7, 0])
+def test_halves_of_a_lesson_add_up_to_the_whole(monkeypatch, n_alive):
+    whole = make_lesson(n_alive)
+    assert whole.parts() == [whole]  # too short to be worth it
+    monkeypatch.setattr(lesson, "_WORTH_HALVING", 0)
+    halves = whole.parts()
+    assert [half.alive.shape[1] for half in halves] == [3, 3]
+    expected, added = lesson.study(whole), lesson.add(map(lesson.study, halves))
+    scale = np.abs(expected.gradient).max()
+    np.testing.assert_allclose(added.gradient, expected.gradient, rtol=1e-4, atol=1e-6 * scale)
+    assert added.loss == pytest.approx(expected.loss, rel=1e-6)
+    assert added.identify_loss == pytest.approx(expected.identify_loss, rel=1e-6)
+
+
+class CountingExecutor(ps.ProcessExecutor):
+    """Processes, and how many lessons were sent to them."""
+
+    def __init__(self, n_jobs):
+        super().__init__(n_jobs)
+        self.n_lessons = 0
+
+    def map(self, function, items):
+        items = list(items)
+        self.n_lessons += sum(isinstance(item, lesson.Lesson) for item in items)
+        return super().map(function, items)
+
+
+def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(lesson, "_WORTH_HALVING", 0)
+    settings = {**SMALL, "rounds": 4, "identify": 0.3, "dagger": True}
+    alone = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "alone", **settings)
+    executor = CountingExecutor(2)
+    try:
+        shared = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "shared", executor=executor, **settings)
+    finally:
+        executor.close()
+    assert executor.n_lessons == 2 * shared.updates
+    np.testing.assert_array_equal(alone.params, shared.params)
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "shared")
+
+
 def test_student_learns_which_of_its_inputs_is_which(tmp_path):
     settings = {**SMALL, "rounds": 60, "learning_rate": 0.01, "patience": 999}
     ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", identify=1.0, **settings)
@@ -198,7 +253,7 @@ def test_students_that_do_not_fit_are_refused(tmp_path, student, message):
 
 
 def test_run_ends_when_the_score_no_longer_rises(tmp_path):
-    settings = {**SMALL, "learning_rate": 1e-12, "eval_every": 1}
+    settings = {**SMALL, "learning_rate": 1e-30, "eval_every": 1}
     result = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=50, patience=3, **settings)
     assert result.rounds < 10
     best = max(float(row["held_out"]) for row in metrics(tmp_path / "run"))

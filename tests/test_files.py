@@ -120,7 +120,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path):
 
 def test_what_cannot_be_kept_is_refused_before_writing(tmp_path):
     with pytest.raises(ps.InputError, match="plain numbers"):
-        ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, task=object())
+        ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, note=object())
     with pytest.raises(ps.InputError, match="plain numbers"):
         ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, score=float("nan"))
     with pytest.raises(ps.InputError, match="numbers a candidate"):
@@ -139,3 +139,11 @@ def test_mask_of_the_process_is_heeded_and_left_alone(tmp_path, monkeypatch):
         assert (tmp_path / "a.npz").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
+
+
+def test_a_task_is_kept_as_what_describes_it(tmp_path):
+    task = ps.CartPoleSwingUp("v1", max_steps=7)
+    ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, task=task, note="n")
+    assert load_policy_about(tmp_path / "a.npz")[2] == {"task": task.config, "note": "n"}
+    with pytest.raises(ps.InputError, match="task must be a Task"):
+        ps.save_policy(tmp_path / "a.npz", POLICY, PARAMS, task="v1")

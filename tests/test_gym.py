@@ -88,7 +88,8 @@ def test_agent_scores_alike_in_both(library):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_checkers_pass_without_warnings(library, env_id):
+def test_checkers_pass_without_warnings(library, env_id, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     env = library.make(env_id, render_mode="rgb_array").unwrapped
     checker = __import__(f"{library.__name__}.utils.env_checker", fromlist=["check_env"])
     if library.__name__ == "gym":
@@ -441,7 +442,7 @@ def test_the_loop_in_the_documentation_drives_what_was_trained(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     task, policy = ps.GymTask("Pendulum-v1"), ps.InvariantPolicy(1, 4, 4, 3)
     settings = {"population_size": 4, "n_episodes": 1, "n_eval_episodes": 1}
-    result = ps.train(policy, task, "runs/pendulum", generations=2, **settings)
+    result = ps.train(policy, task, "runs/swing", generations=2, **settings)
     text = (pathlib.Path(__file__).parents[1] / "docs" / "gym.md").read_text()
     (lines,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "scale_action" in block)
     # The task seeds an episode's environment from (seed, episode); here the same number is drawn again.

@@ -176,7 +176,7 @@ def test_windows_go_on_from_the_state_that_the_student_had():
     teacher = ps.load_model("cartpole-mlp")
     batch = collect(teacher, (POLICY, params()), task, 12, 1, (0.0, 1.0), with_sources=True, state_every=8)
     whole = POLICY.unroll(params(), batch.observations, batch.previous_actions)
-    windows, state = draw_windows(batch, 50, 16, 8, np.random.default_rng(0))
+    windows, state = draw_windows(batch, 50, 16, 8, 0.2, np.random.default_rng(0))
     assert windows.observations.shape == (16, 5, 1, 50)
     unrolled = POLICY.unroll(params(), windows.observations, windows.previous_actions, state)
     found = 0

@@ -10,6 +10,8 @@ import tarfile
 
 import pytest
 
+import pisensory as ps
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -37,22 +39,27 @@ def test_embedding_example_acts(tmp_path):
         [sys.executable, str(ROOT / "examples" / "embed.py")], capture_output=True, text=True, cwd=tmp_path, timeout=60
     )
     assert output.returncode == 0, output.stderr
-    assert "action" in output.stdout
+    lines = output.stdout.splitlines()
+    assert [line[:8] for line in lines] == ["5 inputs", "5 inputs", "4 inputs", "5 inputs"]
+    policy, params = ps.load_model("cartpole-v1-invariant")
+    assert lines[0].endswith(f"action {policy.agent(params).act([0.1, 0.0, -1.0, 0.0, 0.2])}")
 
 
-def test_training_example_ends_in_a_table(tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / "examples" / "cartpole_train.py"),
-        "--minutes",
-        "0.02",
-        "--out",
-        str(tmp_path),
-    ]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert output.returncode == 0, output.stderr
-    rows = {line[:28].strip(): line[28:].split() for line in output.stdout.splitlines() if line.startswith("invariant")}
-    assert rows["invariant, in order"][0] == rows["invariant, shuffled"][0]
+def test_training_example_ends_in_a_table_and_goes_on(tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "cartpole_train.py"), "--out", str(tmp_path / "run")]
+    command += ["--generations", "2", "--episodes", "20", "--jobs", "1"]
+    for rounds in ("1", "1"):  # a run that is done is scored again
+        output = subprocess.run([*command, "--rounds", rounds], capture_output=True, text=True, timeout=200)
+        assert output.returncode == 0, output.stderr
+        rows = {line[:30].strip(): line[30:].split() for line in output.stdout.splitlines()}
+        in_order, shuffled = rows["in order"], rows["shuffled"]
+        assert len(in_order) == len(rows["shuffled, each input ten times"]) == 6
+        assert in_order[0] == shuffled[0]
+        assert in_order[2] == shuffled[2]
+        assert in_order[3] != shuffled[3]
+        assert (in_order[4], shuffled[4]) == ("472.0", "471.0")
+    if importlib.util.find_spec("matplotlib"):
+        assert (tmp_path / "run" / "scores.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_gym_example_shows_the_same_score_shuffled(tmp_path):

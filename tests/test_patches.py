@@ -339,33 +339,38 @@ def test_no_kernel_and_no_number_of_patches_breaks_it(kernel):
     assert result.returncode == 0, result.stderr
 
 
-def test_patches_of_one_gray_count_as_one_and_change_no_bit():
-    policy = POLICIES["vote"]
+def test_patches_that_are_alike_count_as_one():
     rng = np.random.default_rng(4)
-    pixels = rng.integers(0, 256, (40, policy.n_channels)).astype(np.float32)
-    pixels[5:30] = rng.integers(0, 256, (25, 1))
-    weights, constant, queries, *_ = policy.prepare(random_params(policy, 4)[None])
-    scratch = patches.make_patch_scratch(40, policy.n_frames, policy.patch_size**2, policy.proj_dim)
-    merged = patches.project_patches(pixels, weights[0], constant[0], scratch)
-    assert merged.counts.tolist() == [1] * 15 + [25]
-    rows = np.where(merged.varied, np.cumsum(merged.varied) - 1, 15)
-    sums = []
-    for keys, values, counts in (merged[:3], (merged.keys[rows], merged.values[rows], np.ones(40))):
-        out = np.empty((policy.n_places, policy.proj_dim + 1))
-        values = softmax.snap_values(values, counts, 40)
-        softmax.attend(queries[0], softmax.snap_keys(keys), values, softmax.make_attention_scratch(40), out)
-        sums.append(out)
-    np.testing.assert_array_equal(*sums)
+    seen = rng.integers(0, 256, (40, 12)).astype(np.float32)
+    seen[5:30] = seen[33]
+    seen[30, 0] = np.nextafter(seen[31, 0], np.float32(300))  # another patch, if only in the last bit
+    seen[30, 1:] = seen[31, 1:]
+    rows, counts, numbers = patches.distinct(seen)
+    np.testing.assert_array_equal(rows[numbers], seen)
+    assert sorted(counts) == [1] * 14 + [26]
+    assert counts[numbers[33]] == 26
+    order = rng.permutation(40)
+    again = patches.distinct(seen[order])
+    np.testing.assert_array_equal(again.rows, rows)
+    np.testing.assert_array_equal(again.counts, counts)
+    np.testing.assert_array_equal(again.numbers, numbers[order])
+
+    queries, keys, values = (rng.standard_normal((n, 3)) for n in (7, len(rows), len(rows)))
+    counted, log_total = softmax.softmax_attention(queries, keys, values, counts)
+    one_by_one, log_of_all = softmax.softmax_attention(queries, keys[numbers], values[numbers])
+    np.testing.assert_allclose(counted, one_by_one, rtol=1e-12)
+    np.testing.assert_allclose(log_total, log_of_all, rtol=1e-12)
+    weights = softmax.attention_weights(queries, keys, counts)[:, numbers]
+    np.testing.assert_allclose(weights @ values[numbers], counted, rtol=1e-12)
 
 
-def test_an_ordinary_product_would_break_the_promise(monkeypatch):
-    """The tests above can fail: with products and sums in float32, they do."""
+def test_without_an_order_of_their_own_the_promise_would_break(monkeypatch):
+    """The tests above can fail: with patches as they come, they do."""
 
-    def ordinary(queries, keys, values, scratch, out):
-        weights = np.exp(queries.astype(np.float32) @ keys.astype(np.float32).T)
-        out[...] = weights @ values.astype(np.float32)
+    def as_they_come(seen):
+        return patches.Distinct(seen, np.ones(len(seen)), np.arange(len(seen)))
 
-    monkeypatch.setattr(softmax, "attend", ordinary)
+    monkeypatch.setattr(patches, "distinct", as_they_come)
     policy = POLICIES["vote"]
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (529, policy.n_channels))
@@ -373,16 +378,6 @@ def test_an_ordinary_product_would_break_the_promise(monkeypatch):
     first.act(pixels)
     second.act(rng.permutation(pixels))
     assert not np.array_equal(first.latent, second.latent)
-
-
-def test_snapped_numbers_keep_their_precision():
-    values = np.random.default_rng(0).standard_normal(1000)
-    snapped = patches.snap(values, 20)
-    assert np.abs(snapped - values).max() <= np.abs(values).max() * 2.0**-20
-    units = snapped / np.ldexp(1.0, np.frexp(np.abs(values).max())[1] - 20)
-    np.testing.assert_array_equal(units, np.rint(units))
-    np.testing.assert_array_equal(patches.snap(np.zeros(3), 20), np.zeros(3))
-    np.testing.assert_array_equal(patches.snap(np.full(3, 5e-324), 20), np.zeros(3))
 
 
 def test_attention_agent_needs_its_patches_in_their_number():

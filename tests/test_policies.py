@@ -93,7 +93,11 @@ def test_policies_say_what_they_are():
 def test_first_vector_is_uniform_by_the_inputs_of_each_layer(policy):
     vector = policy.initial(np.random.default_rng(4))
     np.testing.assert_array_equal(vector, policy.initial(np.random.default_rng(4)))
-    for part, shape in policy.layout.values():
+    for name, (part, shape) in policy.layout.items():
+        if name == "b_input":  # of the LSTM, gate by gate: the second are the forget gates, open at first
+            gates = vector[part].reshape(4, -1)
+            assert (gates[1] > 0).all()
+            gates[1] = 0
         largest = np.abs(vector[part]).max()
         assert 0.5 < largest * np.sqrt(shape[-1]) <= 1 if len(shape) == 2 else largest == 0
 
@@ -261,8 +265,8 @@ def test_agent_takes_any_kind_of_numbers(observation):
 @pytest.mark.parametrize(
     ("observation", "message"),
     [
-        ([], "non-empty"), ([[1, 2]], "flat"), (3.0, "flat"), ([1, np.nan], "NaN or infinite"),
-        ([np.inf, 1], "NaN or infinite"), (["a"], "real numbers"), ([1j], "real numbers"), (None, "real numbers"),
+        ([], "non-empty"), ([[1, 2]], "flat"), (3.0, "flat"), ([np.nan, np.nan], "NaN or infinite"),
+        ([np.inf, 1], "infinite, or NaN"), (["a"], "real numbers"), ([1j], "real numbers"), (None, "real numbers"),
         ([[1], [2, 3]], "real numbers"),
     ],
 )  # fmt: skip

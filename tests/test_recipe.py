@@ -37,6 +37,28 @@ def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
     assert np.array_equal(alone.mean_params, result.mean_params)
 
 
+def test_recipe_may_end_with_the_clone_and_go_on_from_there(tmp_path):
+    settings = {**SMALL, "generations": 0}
+    cloned = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **settings)
+    assert cloned.run_dir == tmp_path / "run" / "clone"
+    assert cloned.generations == 2
+    again = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **settings, resume=True)
+    assert np.array_equal(again.params, cloned.params)
+    evolved = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", resume=True, generations=3)
+    whole = ps.train_with_teacher(POLICY, TASK, tmp_path / "whole", **SMALL)
+    assert np.array_equal(evolved.mean_params, whole.mean_params)
+
+
+def test_recipe_comes_to_the_same_bits_on_one_core_and_two(tmp_path):
+    settings = {"generations": 0, "teacher_generations": 2, "clone_rounds": 1, "seed": 3}
+    policy, task = ps.InvariantPolicy(hidden_size=64, head_sizes=(32,)), ps.CartPoleSwingUp(max_steps=60)
+    one, two = (
+        ps.train_with_teacher(policy, task, tmp_path / f"{n_jobs}", n_jobs=n_jobs, **settings) for n_jobs in (1, 2)
+    )
+    assert np.array_equal(one.params, two.params)
+    assert one.score == two.score
+
+
 def test_teacher_is_softened_as_far_as_it_keeps_its_score():
     policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=200)
     params = np.array([-0.7, -0.1, 0, 0.1, 0, 1.0])
@@ -64,8 +86,8 @@ def test_a_run_that_is_resumed_in_any_stage_ends_as_one_that_never_stopped(tmp_p
     plain = TASK.plain
     if stopped_in == "teacher":
         ps.train(
-            ps.MLPPolicy(), plain, run / "teacher", generations=1, population_size=128, n_episodes=32, sigma0=0.25,
-            sigma_max=0.25,
+            ps.MLPPolicy(), plain, run / "teacher", generations=1, population_size=32, n_episodes=8, sigma0=0.5,
+            sigma_max=0.5,
         )  # fmt: skip
     else:
         ps.train_with_teacher(POLICY, TASK, run, **{**SMALL, "generations": 2})
@@ -141,7 +163,7 @@ def test_a_run_is_not_begun_again_unasked(tmp_path):
 @pytest.mark.parametrize("name", ["teacher_generations", "clone_rounds", "generations", "minutes"])
 def test_impossible_numbers_are_refused_before_any_work(tmp_path, name):
     with pytest.raises(ps.InputError, match=name):
-        ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **{**SMALL, name: 0})
+        ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **{**SMALL, name: -1 if name == "generations" else 0})
     assert not (tmp_path / "run").exists()
 
 

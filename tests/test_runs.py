@@ -69,7 +69,7 @@ KINDS = {
 def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, monkeypatch, kind):
     do, settings = KINDS[kind]
     monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(recipe, "PRESETS", {"best": {**recipe.PRESETS["best"], **SMALL}})
+    monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, **SMALL})
     monkeypatch.setattr(type(TASK), "score_episodes", 4)
     replace, calls, fatal = os.replace, 0, None
 

@@ -109,7 +109,7 @@ def test_what_cannot_be_made_again_is_kept_as_it_was_seen(racing):
 
 def test_sequences_of_one_step_are_drawn_from_all_steps_alike(racing):
     batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 2, 5)
-    window, state = draw_windows(batch, 400, 1, 1, np.random.default_rng(0), 4)
+    window, state = draw_windows(batch, 400, 1, 1, 0.2, np.random.default_rng(0), 4)
     assert state is None
     assert window.observations.shape == (1, 256, 144, 400)
     # The action before the first step is the only one of zeros.

@@ -47,6 +47,9 @@ def calls(folder):
     quick = {"task": TASK, "run_dir": folder / "run", "minutes": 1e-4, "n_eval_episodes": 1}
     table = {
         "Agent": (ps.Agent, policy),
+        "Agents": (ps.Agents, {**policy, "n_agents": 2, "n_features": 5}),
+        "export_c": (ps.export_c, {**policy, "path": folder / "agent.c"}),
+        "record": (ps.record, {**policy, "task": TASK, "n_episodes": 1, "seed": 0, "inside": ["latent"]}),
         "AttentionAgentPolicy": (ps.AttentionAgentPolicy, {}),
         "CarRacingTask": (ps.CarRacingTask, {"max_steps": 3}),
         "PatchPolicy": (ps.PatchPolicy, {}),
@@ -60,6 +63,8 @@ def calls(folder):
         "GymTask": (ps.GymTask, {"env": "CartPole-v1"}),
         "InvariantPolicy": (ps.InvariantPolicy, {}),
         "MLPPolicy": (ps.MLPPolicy, {}),
+        "LSTMPolicy": (ps.LSTMPolicy, {}),
+        "AblatedPolicy": (ps.AblatedPolicy, {}),
         "Perturbation": (ps.Perturbation, {}),
         "ProcessExecutor": (ps.ProcessExecutor, {}),
         "Senses": (ps.Senses, {"names": ("a", "b")}),
@@ -87,6 +92,8 @@ def calls(folder):
     observations = np.zeros((2, 5, 1, 3))
     methods = {
         "Agent.act": (POLICY.agent(PARAMS).act, {"observation": np.zeros(5)}),
+        "Agents.act": (ps.Agents(POLICY, PARAMS, 2).act, {"observations": np.zeros((2, 5))}),
+        "Agents.reset": (ps.Agents(POLICY, PARAMS, 2).reset, {"agents": [0]}),
         "Policy.agent": (INVARIANT.agent, {"params": ZEROS}),
         "Policy.prepare": (INVARIANT.prepare, {"population": ZEROS[None]}),
         "Policy.start": (
@@ -121,7 +128,7 @@ WORDS = {
 
 
 def names_of_all():
-    results = {"CloneResult", "Evaluation", "Rollout", "TrainResult"}
+    results = {"CloneResult", "Evaluation", "Recording", "Rollout", "TrainResult"}
     public = {name: getattr(ps, name) for name in ps.__all__}
     errors = {name for name, value in public.items() if inspect.isclass(value) and issubclass(value, BaseException)}
     return set(public) - results - errors - {"Policy", "Task"}
@@ -161,6 +168,9 @@ def test_functions_refuse_what_is_wrong(name, tmp_path, monkeypatch, recwarn):
 @pytest.mark.parametrize(
     "name",
     [
+        "Agent.act",
+        "Agents.act",
+        "Agents.reset",
         "Policy.agent",
         "Policy.prepare",
         "Policy.start",
@@ -227,9 +237,11 @@ COMMANDS = {
         "--teacher-rounds", "1", *QUICK,
     ],
     "report": ["cartpole-linear", "-e", "2", "--max-steps", "3", "-j", "1", "-o", "report-{}"],
+    "sweep": ["sweep.toml", "-o", "sweep-{}", "--dry-run"],
     "plot": ["run", "-o", "plot-{}.png"],
     "video": ["cartpole-linear", "--max-steps", "3", "-o", "film-{}.gif", "--width", "320"],
     "models": [],
+    "export": ["cartpole-linear", "-o", "agent-{}.c"],
     "page": ["cartpole-linear", "-o", "page-{}.html"],
 }  # fmt: skip
 
@@ -255,7 +267,8 @@ def runs_of(command):
 
 def test_every_command_is_called():
     (commands,) = (action for action in make_parser()._actions if hasattr(action, "choices") and action.choices)
-    assert set(commands.choices) == set(COMMANDS)
+    # A window stays open: mistakes of `watch` are in test_watch.py.
+    assert set(commands.choices) == {*COMMANDS, "watch"}
 
 
 # Those that do much work with what is right all the same: every so many of the ways, but in the slow test.
@@ -277,6 +290,7 @@ def check_command(command, every, tmp_path, monkeypatch, capfd):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: None)
+    (tmp_path / "sweep.toml").write_text('command = "train linear"\noptions = {generations = 1}\n')
     ps.train(POLICY, TASK, "run", generations=1, population_size=2, n_episodes=1, n_eval_episodes=1)
     complaints = []
     for number, words in enumerate(itertools.islice(runs_of(command), 0, None, every)):

@@ -14,13 +14,22 @@ import threading
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import InputError, PisensoryError
+from ..errors import InputError, PisensoryError, import_extra
 from ..runs import TrainingInterrupted
-from . import clone, evaluate, models, page, plot, report, train, video
+from . import clone, evaluate, export, models, page, plot, report, sweep, train, video, watch
 from .arguments import name_options
 from .load import load_module
 
-_COMMANDS = (train, evaluate, clone, report, plot, video, models, page)
+_COMMANDS = (train, evaluate, clone, sweep, report, plot, video, watch, models, export, page)
+
+_USAGE = "pisensory [--load FILE] COMMAND ..."
+_BEGIN = """Three commands to try:
+
+  pisensory evaluate cartpole-invariant --shuffle
+  pisensory video cartpole-v1-invariant --side-by-side cartpole-v1-mlp --reshuffle-every 250 -o episode.gif
+  pisensory train invariant runs/first --minutes 10
+
+Train and evaluate permutation-invariant agents in plain NumPy."""
 
 
 class _Terminated(BaseException):
@@ -50,8 +59,11 @@ def _run(arguments: Sequence[str]) -> int:
         loading, rest = _make_loader().parse_known_args(arguments)
         for path in loading.load:
             load_module(path)
-        options = make_parser().parse_args(rest)
-        options.command = shlex.join(["pisensory", *arguments])
+        parser = make_parser()
+        _complete(parser)
+        options = parser.parse_args(rest)
+        # For commands that write down, or run, others.
+        options.command, options.parser, options.load = shlex.join(["pisensory", *arguments]), parser, loading.load
         return int(options.run(options))
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,6 +72,12 @@ def _run(arguments: Sequence[str]) -> int:
         wrong = isinstance(error, InputError)
         print(f"pisensory: {name_options(str(error), options) if wrong else error}", file=sys.stderr)
         return 2 if wrong else 1
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks what may stand next; does nothing where none asks (extra `completion`)."""
+    if "_ARGCOMPLETE" in os.environ:
+        import_extra("argcomplete", "completion").autocomplete(parser)
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -84,11 +102,11 @@ def _make_loader() -> argparse.ArgumentParser:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="pisensory", description="Train and evaluate permutation-invariant agents in plain NumPy.",
+        prog="pisensory", description=_BEGIN, formatter_class=argparse.RawDescriptionHelpFormatter, usage=_USAGE,
         parents=[_make_loader()],
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"pisensory {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", prog="pisensory")
     for command in _COMMANDS:
         summary, _, description = (command.__doc__ or "").partition("\n\n")
         name = command.__name__.rpartition(".")[2]

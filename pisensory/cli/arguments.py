@@ -41,17 +41,15 @@ def add_options(
         **defaults: of the command line, where they are not the library's.
     """
     options: dict[tuple[str, Any], list[str]] = {}
-    true = set()  # what is true unless asked otherwise
     for label, source in sources.items():
         for name, parse, default, text in _arguments_of(source):
             if name not in leave_out:
                 shown = _show_default(defaults.get(name, default))
                 options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
-                true |= {name} if default is True else set()
     for (name, parse), texts in options.items():
         settings: dict[str, Any] = {"dest": f"{scope}.{name}", "help": "; ".join(texts).replace("%", "%%")}
         if parse is None:
-            settings.update(action=argparse.BooleanOptionalAction if name in true else "store_true", default=None)
+            settings.update(action=argparse.BooleanOptionalAction, default=None)
         else:
             settings.update(type=parse, metavar=_METAVARS.get(parse, "X"))
         try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import FileError, InputError, MissingExtraError
 from ..files import as_path, load_params, load_policy_about, read_npz
-from ..models import model_names, model_path
+from ..models import model_names, model_path, near_models
 from ..policies import POLICIES, PatchPolicy, Policy, policy_from_config
 from ..rollout import check_fit
 from ..runs import BEST, CONFIG, RECIPE, read_config
@@ -82,12 +82,14 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     add_options(group, "sizes", POLICIES, leave_out=_OF_TASK)
 
 
-def add_model(parser: argparse.ArgumentParser, default: str = "that of the model, or harder") -> None:
-    """Add the options that say more of MODEL: the network of a bare vector, and the task and its inputs."""
+def add_model(
+    parser: argparse.ArgumentParser, default: str = "that of the model, or harder", inputs: bool = True
+) -> None:
+    """Add the options that say more of MODEL: the network of a bare vector, and the task and, with `inputs`, those."""
     parser.add_argument(
         "--policy", choices=policy_names(), help="for a bare vector: its network (default: the one of its length)"
     )
-    add_task(parser, default)
+    add_task(parser, default, inputs)
     add_sizes(parser)
 
 
@@ -226,10 +228,29 @@ def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
     return model, make_task(options, model.task).seen_as(model.policy.n_channels)
 
 
+def add_side_by_side(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a second model to be shown."""
+    parser.add_argument(
+        "--side-by-side", metavar="MODEL", help="show a second agent beside it: same start, same noise, same shuffles"
+    )
+
+
+def load_side_by_side(options: argparse.Namespace) -> tuple[dict[str, tuple[Policy, np.ndarray]], Task]:
+    """Return the models that options of `add_model` and `add_side_by_side` stand for, by name, and the task."""
+    model, task = load_model_and_task(options)
+    models = {free_name(options.model, ()): (model.policy, model.params)}
+    if options.side_by_side is not None:
+        rival = load_model(options.side_by_side, choose_task(options.task), asked=options.task)
+        models[free_name(options.side_by_side, models)] = (rival.policy, rival.params)
+    return models, task
+
+
 def _find_file(path: str) -> Path:
     file = as_path(path)
     if not file.exists() and path in model_names():
         return model_path(path)
+    if not file.exists() and near_models(path):
+        raise FileError(f"there is no file {path}, and no shipped model of that name{near_models(path)}")
     if file.is_dir():
         if not (file / CONFIG).exists():
             raise FileError(f"{file} is a folder but not a run of pisensory")

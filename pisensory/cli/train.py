@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset", choices=PRESETS, default="best",
         help="best: for mlp and linear -p 128 -e 32 --sigma0 0.25 --sigma-max 0.25; for invariant on the cart-pole a "
-        "teacher, its clone with --n-embeddings 32 --hidden-size 16 --head-sizes 32, and the clone evolved with -p 64 "
+        "teacher, its clone with --n-embeddings 32 --hidden-size 24 --head-sizes 32, and the clone evolved with -p 64 "
         "-e 64 --sigma0 0.01 --sigma-min 0.002 --diagonal. paper, and all others: -p 256 -e 16 --sigma0 0.1 "
         "from zeros. Options that are given go first (default: best)",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..video import write_video
 from .arguments import add_options, given
-from .options import add_model, choose_task, free_name, load_model, load_model_and_task
+from .options import add_model, add_side_by_side, load_side_by_side
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,20 +20,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", "-o", default="video.mp4", metavar="FILE", help="to write, .mp4 or .gif (default: video.mp4)"
     )
-    parser.add_argument(
-        "--side-by-side", metavar="MODEL", help="show a second agent beside it: same start, same noise, same shuffles"
-    )
+    add_side_by_side(parser)
     add_options(parser, "video", {"": write_video}, leave_out=("progress",))
     add_model(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the video, and say so."""
-    model, task = load_model_and_task(options)
-    models = {free_name(options.model, ()): (model.policy, model.params)}
-    if options.side_by_side is not None:
-        rival = load_model(options.side_by_side, choose_task(options.task), asked=options.task)
-        models[free_name(options.side_by_side, models)] = (rival.policy, rival.params)
+    models, task = load_side_by_side(options)
     scores = write_video(options.output, models, task, progress=True, **given(options, "video"))
     said = ", ".join(f"{name} {score:.1f}" for name, score in zip(models, scores))
     size = Path(options.output).stat().st_size

@@ -20,7 +20,6 @@ from ..tasks.base import Seed
 from ..teachers import Teacher
 
 _FORMAT = "pisensory-episodes"
-_BEGINNINGS = 0.2
 _MOST_HELD = 512  # batches whose files are open
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
@@ -89,11 +88,17 @@ def _cut(array: np.ndarray, steps: np.ndarray, episodes: np.ndarray) -> np.ndarr
 
 
 def draw_windows(
-    batch: Batch, n_windows: int, length: int, stride: int, generator: np.random.Generator, n_frames: int = 1
+    batch: Batch,
+    n_windows: int,
+    length: int,
+    stride: int,
+    beginnings: float,
+    generator: np.random.Generator,
+    n_frames: int = 1,
 ) -> tuple[Batch, State | None]:
     """Return sequences of `length` steps, each from a random mark of a random episode that is alive there, as a batch.
 
-    A part of them, _BEGINNINGS, are the beginnings of episodes, where skill is won or lost; but none of sequences of
+    A part of them, `beginnings`, are the beginnings of episodes, where skill is won or lost; but none of sequences of
     one step, which are for students without memory.
 
     Returns:
@@ -102,7 +107,7 @@ def draw_windows(
     marks, episodes = np.nonzero(batch.alive[::stride])
     chosen = generator.integers(len(marks), size=n_windows)
     marks, episodes = marks[chosen], episodes[chosen]
-    first = generator.random(n_windows) < (_BEGINNINGS if length > 1 else 0)
+    first = generator.random(n_windows) < (beginnings if length > 1 else 0)
     marks[first] = 0
     episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
     steps = marks * stride + np.arange(length)[:, None]

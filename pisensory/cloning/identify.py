@@ -25,15 +25,15 @@ def identify(
         alive: whether the step was part of the episode (step, episode).
 
     Returns:
-        The mean over steps, features and episodes; its gradient by `classifier` (class, 1 + hidden); and by
-        `hidden` (step, feature, hidden, episode).
+        The mean over steps, features and episodes, zero if none is alive; its gradient by `classifier` (class,
+        1 + hidden); and by `hidden` (step, feature, hidden, episode).
     """
     n_steps, n_features, size, n_episodes = hidden.shape
     weights = classifier.astype(hidden.dtype)
     bias, weights = weights[:, :1], np.ascontiguousarray(weights[:, 1:])
     d_classifier = np.zeros_like(classifier)
     d_hidden = np.empty_like(hidden)  # in memory as `hidden` is
-    n_answers = int(alive.sum()) * n_features
+    n_answers = max(1, int(alive.sum())) * n_features
     loss, pairs = 0.0, np.arange(n_features * n_episodes)
     for step in range(n_steps):  # one at a time: all of them together would not fit into a core's cache
         states = hidden[step].swapaxes(0, 1).reshape(size, -1)

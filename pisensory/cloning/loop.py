@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, check_int, show
-from ..executors import Executor, ExecutorLike
+from ..executors import ExecutorLike, OpenExecutor
 from ..files import PathLike
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
@@ -26,7 +26,7 @@ from ..tasks import Task
 from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
 from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows
-from .identify import identify
+from .lesson import Lesson, add, study
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
@@ -47,6 +47,13 @@ class CloneResult:
         env_steps: environment steps collected in all.
         updates: steps of gradient descent in all.
         run_dir: the run folder.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> few = {"rounds": 1, "teacher_rounds": 1, "updates": 1, "batch_size": 4, "n_eval_episodes": 4}
+        >>> result = ps.clone(ps.InvariantPolicy(), ps.load_model("cartpole-mlp"), task, "runs/clone", **few)
+        >>> result.rounds, result.params.shape
+        (1, (913,))
     """
 
     policy: Policy
@@ -71,6 +78,7 @@ def clone(
     memory: int | None = None,
     window: int | None = None,
     windows: int | None = None,
+    beginnings: float | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
     average: float | None = None,
@@ -84,7 +92,7 @@ def clone(
     patience: int | None = None,
     n_eval_episodes: int | None = None,
     max_megabytes: int | None = None,
-    init: object = None,
+    init: Vector | None = None,
     minutes: float | None = None,
     resume: bool = False,
     n_jobs: int = 1,
@@ -119,6 +127,7 @@ def clone(
         windows: how many sequences a step of descent takes, each of just `window` steps, that begin anywhere in the
             episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
             of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures).
+        beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
@@ -138,8 +147,8 @@ def clone(
         init: the first vector (parameter,) (random, uniform within 1/sqrt(inputs of a layer)).
         minutes: stop after this time, if the rounds are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
-        n_jobs: processes that score the student; -1 for one a core.
-        executor: where they are scored: "serial", "processes", "dask:ADDRESS", or an object with
+        n_jobs: processes that score the student, and of which two share each long step of descent; -1 for one a core.
+        executor: where it is scored: "serial", "processes", "dask:ADDRESS", or an object with
             `map(function, items)`.
         progress: show a progress bar; a text stands before it.
 
@@ -151,6 +160,14 @@ def clone(
             than those of the run to resume, or a teacher that returns anything but numbers in [-1, 1].
         FileError: if the run folder is not one, is in use, or cannot be written.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("harder", max_steps=50, perturbation=ps.Perturbation(shuffle=True))
+        >>> few = {"rounds": 2, "teacher_rounds": 1, "updates": 2, "batch_size": 4, "n_eval_episodes": 4}
+        >>> teacher = ps.load_model("cartpole-mlp")
+        >>> result = ps.clone(ps.InvariantPolicy(), teacher, task, "runs/clone", dagger=True, **few)
+        >>> result.rounds
+        2
     """
     asked = given(CloneSettings, locals())
     deadline, progress = Deadline(minutes), check_progress(progress)
@@ -230,7 +247,7 @@ class Cloning(Learner):
         task: Task,
         settings: CloneSettings,
         start: np.ndarray | None,
-        executor: Executor,
+        executor: OpenExecutor,
         folder: Path,
     ) -> None:
         self.policy, self.task, self.settings, self.executor = student, task, settings, executor
@@ -332,7 +349,13 @@ class Cloning(Learner):
         n_steps, state = len(batch.alive), None
         if self.settings.windows:
             batch, state = draw_windows(
-                batch, self.settings.windows, self.settings.window, self._stride, generator, self.task.senses.n_frames
+                batch,
+                self.settings.windows,
+                self.settings.window,
+                self._stride,
+                self.settings.beginnings,
+                generator,
+                self.task.senses.n_frames,
             )
         elif n_steps > self.settings.window:
             batch = batch.beginning(
@@ -340,19 +363,18 @@ class Cloning(Learner):
             )
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
-        unrolled = self.policy.unroll(self.student, batch.observations, previous, state)
-        difference = (unrolled.actions - batch.labels) * batch.alive[:, None]
-        n_actions = int(batch.alive.sum()) * difference.shape[1]
-        loss, d_hidden, d_classifier = 0.0, None, self.classifier
-        if self.settings.identify and unrolled.hidden is not None:
-            loss, d_classifier, d_hidden = identify(self.classifier, unrolled.hidden, batch.sources, batch.alive)
-            d_classifier, d_hidden = self.settings.identify * d_classifier, self.settings.identify * d_hidden
-        gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
-        gradient = clip(np.concatenate([gradient, d_classifier.ravel()]), self.settings.clip)
+        lesson = Lesson(
+            self.policy, self.student, self.classifier, self.settings.identify, batch.observations, previous,
+            batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()),
+        )  # fmt: skip
+        parts = lesson.parts()
+        shared = len(parts) > 1 and self.executor.n_near > 1
+        outcome = add(self.executor.map(study, parts) if shared else map(study, parts))
+        gradient = clip(outcome.gradient, self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
         self.mean = self.student + self.settings.average * (self.mean - self.student)
         self.updates += 1
-        return float((difference**2).sum()) / n_actions, loss
+        return outcome.loss, outcome.identify_loss
 
     def _held_out_loss(self) -> float:
         """Return the loss on episodes of the teacher's from which nothing is learnt."""
@@ -364,7 +386,7 @@ class Cloning(Learner):
         batch = self._held_out
         if len(batch.newest):
             generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
-            batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, generator, self.task.senses.n_frames)
+            batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
         actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
         return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])

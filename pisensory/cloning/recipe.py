@@ -25,18 +25,22 @@ from ..runs.progress import check_progress
 from ..runs.run import Run, open_run
 from ..tasks import Task
 from ..train import TrainResult, train
-from ..train.settings import PRESETS, TrainSettings
+from ..train.settings import TrainSettings
 from .loop import clone
 
 # Tells inputs apart sooner than the published sizes, and has room for what the teacher knows.
-TAUGHT_POLICY = InvariantPolicy(n_embeddings=32, hidden_size=16, head_sizes=(32,))
+TAUGHT_POLICY = InvariantPolicy(n_embeddings=32, hidden_size=24, head_sizes=(32,))
 
-# What worked for the clone; docs/training.md has the reasons.
-_CLONING: dict[str, Any] = {"dagger": True, "identify": 0.3, "window": 20, "learning_rate": 0.003}
+# What worked for teacher and clone; docs/training.md has the reasons.
+_TEACHING: dict[str, Any] = {"population_size": 32, "n_episodes": 8, "sigma0": 0.5, "sigma_max": 0.5}
+_CLONING: dict[str, Any] = {
+    "dagger": True, "identify": 0.3, "windows": 64, "window": 40, "beginnings": 0.5, "updates": 80, "average": 0.995,
+    "learning_rate": 0.005, "eval_every": 10,
+}  # fmt: skip
 # A teacher that steers by degrees is easier to copy: the softest is taken that loses no more than this part of a score.
 _GAINS, _LOST = (0.1, 0.2, 0.5, 1.0), 0.03
 # The parts of a time budget that end the teacher and the clone if their rounds do not.
-_TEACHER_PART, _CLONE_PART = 0.2, 0.35
+_TEACHER_PART, _CLONE_PART = 0.2, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,32 +98,49 @@ def train_with_teacher(
         task: what to learn.
         run_dir: the run folder of the last stage; those of the first two are `teacher` and `clone` in it, and
             recipe.json has the settings of all.
-        generations: of the last stage, those before a resume included.
-        teacher_generations: of the teacher (1000, but no more than the `generations` it begins with).
-        clone_rounds: of the clone (400, but no more than the `generations` it begins with).
-        population_size, n_episodes, sigma0, sigma_min, diagonal: as for `train`, for the last stage (64, 64, 0.01,
-            0.002, True).
-        sigma_max, eval_every, n_eval_episodes: as for `train`, for the last stage.
+        generations: of the last stage, those before a resume included; 0 to end with the clone.
+        teacher_generations: of the teacher (1000, but no more than the `generations` it begins with, if any).
+        clone_rounds: of the clone (400, but no more than the `generations` it begins with, if any).
+        population_size: candidates a generation of the last stage (64).
+        n_episodes: episodes a candidate there (64).
+        sigma0: its first standard deviation of the parameters (0.01).
+        sigma_max: its largest step size (no bound).
+        sigma_min: the smallest (0.002).
+        diagonal: whether it learns variances alone, and no covariances (True).
         seed: of everything random (0).
-        minutes: stop after this time; the teacher gets at most a fifth of it, the clone about a third.
-        resume, n_jobs, executor, progress, tensorboard: as for `train`.
+        eval_every: generations between held-out scores of the last stage (10).
+        n_eval_episodes: held-out episodes there (256).
+        minutes: stop after this time; the teacher gets at most a fifth of it, the clone a half.
+        resume: go on with the run in `run_dir`, in whatever stage it is, if there is one.
+        n_jobs: processes; -1 for one a core.
+        executor: where to run: "serial", "processes", "dask:ADDRESS", or an object with `map(function, items)`.
+        progress: show a progress bar.
+        tensorboard: write TensorBoard event files to the run folder as well.
 
     Returns:
-        The trained policy; its generations and environment steps are those of the last stage.
+        The trained policy; its generations and environment steps are those of the last stage. Without one it is the
+        clone, its rounds as generations, in the run folder of the clone.
 
     Raises:
         InputError, FileError, MissingExtraError, TrainingInterrupted: as `train` does.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("harder", max_steps=50)
+        >>> few = {"teacher_generations": 1, "clone_rounds": 1, "n_eval_episodes": 4}
+        >>> result = ps.train_with_teacher(ps.InvariantPolicy(), task, "runs/best", generations=1, **few)
+        >>> result.generations, result.params.shape
+        (1, (913,))
     """
     asked = given(RecipeSettings, locals())
-    generations = check_int("generations", generations, 1, MAX_COUNT)
+    generations = check_int("generations", generations, 0, MAX_COUNT)
     deadline, progress = Deadline(minutes), bool(check_progress(progress))
     tensorboard = check_bool("tensorboard", tensorboard)
     check_fit(policy, task)
     if tensorboard:
         import_extra("tensorboardX", "tensorboard")
     shortened = {
-        "teacher_generations": min(generations, RecipeSettings.teacher_generations),
-        "clone_rounds": min(generations, RecipeSettings.clone_rounds),
+        name: min(generations or MAX_COUNT, getattr(RecipeSettings, name))
+        for name in ("teacher_generations", "clone_rounds")
     }
 
     def settle(saved: dict[str, Any]) -> RecipeSettings:
@@ -130,7 +151,9 @@ def train_with_teacher(
         if not (run.folder / CONFIG).exists():
             if not (run.folder / CLONE / CONFIG).exists():
                 _teach(run, task, None if minutes is None else _TEACHER_PART * minutes, progress)
-            _clone(run, policy, task, None if minutes is None else _CLONE_PART * minutes, progress)
+            cloned = _clone(run, policy, task, None if minutes is None else _CLONE_PART * minutes, progress)
+            if not generations:
+                return cloned
         begun = (run.folder / CONFIG).exists()
         settings = {name: getattr(run.settings, name) for name in _LAST}
         return train(
@@ -144,24 +167,27 @@ def _teach(run: Run, task: Task, minutes: float | None, progress: bool) -> None:
     """Evolve the teacher, as far as it is not done."""
     folder, plain = run.folder / TEACHER, task.plain
     train(
-        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, **PRESETS["best"], seed=run.settings.seed,
+        MLPPolicy(plain.n_features, plain.n_actions), plain, folder, **_TEACHING, seed=run.settings.seed,
         generations=run.settings.teacher_generations, minutes=minutes, resume=(folder / CONFIG).exists(),
         executor=run.executor, progress=progress and TEACHER,
     )  # fmt: skip
 
 
-def _clone(run: Run, policy: Policy, task: Task, minutes: float | None, progress: bool) -> None:
-    """Clone the teacher, as far as that is not done."""
+def _clone(run: Run, policy: Policy, task: Task, minutes: float | None, progress: bool) -> TrainResult:
+    """Clone the teacher, as far as that is not done; return the clone."""
     folder = run.folder / CLONE
     teacher = load_policy(run.folder / TEACHER / BEST)
     begun, rounds, gain = (folder / CONFIG).exists(), run.settings.clone_rounds, None
     if not begun:
         with run.signals.interruptible():
             gain = choose_gain(*teacher, task.plain, executor=run.executor)
-    clone(
+    result = clone(
         policy, teacher, task, folder, **_CLONING, teacher_gain=gain, rounds=rounds, patience=rounds,
         seed=run.settings.seed, minutes=minutes, resume=begun, executor=run.executor, progress=progress and CLONE,
     )  # fmt: skip
+    return TrainResult(
+        policy, result.params, result.score, result.params, result.rounds, result.env_steps, result.run_dir
+    )
 
 
 def choose_gain(

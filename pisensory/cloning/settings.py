@@ -19,6 +19,7 @@ class CloneSettings:
     memory: int = 60
     window: int = 100
     windows: int = 0
+    beginnings: float = 0.2
     learning_rate: float = 1e-3
     clip: float = 0.5
     average: float = 0.0
@@ -36,8 +37,8 @@ class CloneSettings:
     init: str = "random"
 
     def __post_init__(self) -> None:
-        zeros = ("windows", "average", "action_noise", "teacher_share", "identify", "seed")
+        zeros = ("windows", "beginnings", "average", "action_noise", "teacher_share", "identify", "seed")
         check_settings(self, dict.fromkeys(zeros, 0))
-        for name in ("teacher_share", "average"):
+        for name in ("beginnings", "teacher_share", "average"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} must be a number from 0 to 1, got {getattr(self, name)}")

@@ -18,7 +18,8 @@ _KIND_NAMES = {
     "white": "white (new at every step)", "constant": "constant (one draw an episode)",
     "walk": "slow random walk", "copy": "copy of an input + white noise",
 }  # fmt: skip
-_CROSSES = {"linestyle": "none", "marker": "x", "color": INK, "markersize": 9}
+# The halves of a violin: left or above, right or below.
+_SIDES = {-1: (PALETTE[0], "inputs in order"), 1: (PALETTE[4], "shuffled")}
 
 
 def group(scores: Iterable[Score], key: Callable[[Score], str]) -> dict[str, list[Score]]:
@@ -46,7 +47,6 @@ def _draw_lines(
     positions = dict(zip(places, range(len(places)) if isinstance(places[0], str) else places))
     for number, (label, found) in enumerate(lines.items()):
         style = {"marker": MARKERS[number % len(MARKERS)], "color": colour(number), "markersize": 5}
-        style = _CROSSES if label.endswith(", shuffled") else style
         xs = [positions[x(score)] for score in found]
         mean, low, high = (
             np.array([score[name] for score in found], float) for name in ("mean", "interval_low", "interval_high")
@@ -72,14 +72,32 @@ def draw_reshuffling(scores: list[Score]) -> Drawn:
 
 
 def draw_noise_features(scores: list[Score]) -> Drawn:
-    """Draw the return against 0 to 25 noise inputs, with the inputs in order and shuffled."""
-    figure, axes = _draw_lines(
-        scores, lambda score: f"{score['model']}, {'shuffled' if score['shuffle'] else 'in order'}",
-        lambda score: score["n_noise"], _NOISE,
-    )  # fmt: skip
-    axes.set(ylabel=f"{_RETURN} (v1)", ylim=(0, 1000))
-    legend_above(figure, axes, 2)
-    return "Mean return on v1 against 0 to 25 noise inputs, in order and shuffled", figure
+    """Draw the returns with 0 to 25 noise inputs as violins, a row a model: left in order, right shuffled."""
+    models = group(scores, lambda score: score["model"])
+    figure, rows = new_figure(0.9 + 2.0 * len(models), len(models), 1, squeeze=False, sharex=True)
+    counts = list(dict.fromkeys(score["n_noise"] for score in scores))
+    for axes, (model, found) in zip(rows[:, 0], models.items()):
+        for score in found:
+            centre, side = counts.index(score["n_noise"]), 1 if score["shuffle"] else -1
+            returns = np.array(score["returns"])
+            grid, density = _density(returns)
+            axes.fill_betweenx(grid, centre, centre + side * 0.33 * density, color=_SIDES[side][0], alpha=0.75, lw=0)
+            axes.plot([centre, centre + side * 0.33], [returns.mean()] * 2, color=INK, lw=2)
+            if score["shuffle"]:
+                axes.annotate(f"{returns.mean():.0f}", (centre + 0.36, returns.mean()), va="center", fontsize=8)
+        axes.set_title(model, fontsize=10)
+        axes.set(ylim=(0, 1015), xlim=(-0.5, len(counts) - 0.35))
+        axes.grid(axis="x", visible=False)
+    rows[-1, 0].set_xticks(range(len(counts)), counts)
+    rows[-1, 0].set_xlabel(_NOISE)
+    figure.supylabel("return of an episode (v1)", fontsize=10)
+    _label_sides(rows[0, 0])
+    legend_above(figure, rows[0, 0], 3)
+    means = "; ".join(
+        f"{model}: {found[0]['mean']:.0f} with none, {found[-1]['mean']:.0f} with {found[-1]['n_noise']}, shuffled"
+        for model, found in models.items()
+    )
+    return f"Distribution of returns on v1 with 0 to 25 noise inputs, in order and shuffled. Means: {means}", figure
 
 
 def draw_noise_inputs(scores: list[Score]) -> Drawn:
@@ -91,12 +109,20 @@ def draw_noise_inputs(scores: list[Score]) -> Drawn:
 
 
 def draw_delay(scores: list[Score], plain: float) -> Drawn:
-    """Draw the return against the delay of one input, a line an input, for one model."""
-    figure, axes = _draw_lines(
-        scores, lambda score: score["label"].split(", ")[0], lambda score: score["delay"],
-        "delay of this one input (steps of 0.01 s)",
-    )  # fmt: skip
-    _finish_one(figure, axes, scores, plain, "no delay", 6)
+    """Draw the return against the delay of one input, a panel an input, for one model."""
+    inputs = group(scores, lambda score: score["label"].split(", ")[0])
+    figure, row = new_figure(2.9, 1, len(inputs), squeeze=False, sharey=True)
+    for axes, (name, found) in zip(row[0], inputs.items()):
+        delays = [score["delay"] for score in found]
+        axes.axhline(plain, color=INK, lw=1.2, ls="--", label="no delay")
+        axes.plot(delays, [score["mean"] for score in found], "o-", color=PALETTE[0], markersize=4, label="delayed")
+        low, high = ([score[name] for score in found] for name in ("interval_low", "interval_high"))
+        axes.fill_between(delays, low, high, color=PALETTE[0], alpha=0.18, lw=0, label="95 % interval")
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks(sorted({1, (1 + max(delays)) // 2, max(delays)}))
+    row[0, 0].set(ylabel=_RETURN, ylim=(min(0, *(score["mean"] for score in scores)), None))
+    figure.supxlabel(f"delay of this one input of {_title(scores[0])}, steps of 0.01 s", fontsize=10)
+    legend_above(figure, row[0, 0], 3)
     return f"Mean return of {scores[0]['model']} against the delay of one input, for each of the five", figure
 
 
@@ -121,12 +147,11 @@ def draw_shuffling(scores: list[Score]) -> Drawn:
     """Draw the returns of each model as a violin: above its line in order, below it shuffled."""
     models = group(scores, lambda score: score["model"])
     figure, axes = new_figure(1.5 + 0.72 * len(models))
-    sides = ((1, PALETTE[0], "inputs in order"), (-1, PALETTE[4], "shuffled"))
     for centre, found in zip(range(len(models) - 1, -1, -1), models.values()):
-        for score, (side, shade, _) in zip(found, sides):
+        for score, side in zip(found, (1, -1)):
             returns = np.array(score["returns"])
             grid, density = _density(returns)
-            axes.fill_between(grid, centre, centre + side * 0.42 * density, color=shade, alpha=0.75, lw=0)
+            axes.fill_between(grid, centre, centre + side * 0.42 * density, color=_SIDES[-side][0], alpha=0.75, lw=0)
             mean = returns.mean()
             axes.plot([mean, mean], [centre, centre + side * 0.42], color=INK, lw=2)
             axes.annotate(
@@ -135,9 +160,7 @@ def draw_shuffling(scores: list[Score]) -> Drawn:
                 bbox={"facecolor": PAPER, "alpha": 0.75, "linewidth": 0, "pad": 1},
             )  # fmt: skip
         axes.axhline(centre, color=SOFT, lw=0.6)
-    for _, shade, label in sides:
-        axes.fill_between([], [], color=shade, alpha=0.75, lw=0, label=label)
-    axes.plot([], [], color=INK, lw=2, label="mean")
+    _label_sides(axes)
     axes.set_yticks(range(len(models)), list(models)[::-1])
     axes.set(xlabel="return of an episode (v1)", ylim=(-0.6, len(models) - 0.4), xlim=(-15, 1015))
     axes.tick_params(axis="y", length=0)
@@ -147,6 +170,13 @@ def draw_shuffling(scores: list[Score]) -> Drawn:
         f"{model}: {found[0]['mean']:.0f} in order, {found[1]['mean']:.0f} shuffled" for model, found in models.items()
     )
     return f"Distribution of returns on v1, in order and shuffled. Means: {means}", figure
+
+
+def _label_sides(axes: Any) -> None:
+    """Have the legend of the axes explain the halves of violins."""
+    for shade, label in _SIDES.values():
+        axes.fill_between([], [], color=shade, alpha=0.75, lw=0, label=label)
+    axes.plot([], [], color=INK, lw=2, label="mean")
 
 
 def _density(returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

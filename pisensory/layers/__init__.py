@@ -24,6 +24,8 @@ from .attention import (
     fold_attention,
     make_exact_sum,
     positional_table,
+    softmax_step,
+    softmax_step_back,
     unfold_attention,
 )
 from .blocks import LARGEST_OUTPUT, Block, as_weights, make_block, wide_block
@@ -34,5 +36,6 @@ __all__ = [
     "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "as_gates", "as_weights", "attention_step",
     "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum",
     "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense",
-    "make_exact_sum", "positional_table", "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
+    "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention", "unfold_dense",
+    "unfold_lstm", "wide_block",
 ]  # fmt: skip

@@ -191,3 +191,36 @@ def attention_step_back(
     d_weights += d_scores.matrices @ (keys.matrices * column).swapaxes(2, 3)
     d_hidden = (weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0]
     return np.multiply(d_hidden, column, out=d_hidden)
+
+
+def softmax_step(n_features: int, weights: np.ndarray, keys: Block, attention: Block) -> None:
+    """Write the softmax over so many features, in place of tanh, into `attention`: the same bits in any order.
+
+    Args:
+        n_features: how many there are.
+        weights, keys: as in `attention_step`.
+        attention: receives the attention, in [0, 1], of sum 1 over the features.
+    """
+    np.matmul(weights, keys.matrices, out=attention.matrices)
+    planes = attention.planes.reshape(len(attention.planes), n_features, -1)
+    np.subtract(planes, planes.max(axis=1, keepdims=True), out=planes)
+    np.exp(planes, out=planes)
+    # Cut to multiples of 2^-23, whose sum in float64 needs no rounding and so has no order.
+    np.add(planes, 1, out=planes)
+    np.subtract(planes, 1, out=planes)
+    np.divide(planes, planes.sum(axis=1, keepdims=True, dtype=np.float64), out=planes, casting="same_kind")
+
+
+def softmax_step_back(
+    weights: np.ndarray, keys: Block, attention: Block, counted: np.ndarray, d_sums: np.ndarray, d_weights: np.ndarray,
+    d_scores: Block,
+) -> np.ndarray:  # fmt: skip
+    """Go back through `exact_weighted_sum` and `softmax_step`; arguments and result as of `attention_step_back`."""
+    shares = attention.planes.reshape(len(attention.planes), *counted.shape)
+    planes = d_scores.planes.reshape(shares.shape)
+    # By the score of feature i: share_i (value_i - sum over j of share_j value_j)
+    np.subtract(counted, np.einsum("mie,ie->me", shares, counted)[:, None], out=planes)
+    np.multiply(planes, shares, out=planes)
+    np.multiply(planes, d_sums[:, None], out=planes)
+    d_weights += d_scores.matrices @ keys.matrices.swapaxes(2, 3)
+    return np.asarray((weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0])

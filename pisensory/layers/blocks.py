@@ -11,6 +11,7 @@ import numpy as np
 _LARGEST = 2.0**60
 # Outputs of a relu are kept below it: so many more bits are left for the number of terms of the next product.
 LARGEST_OUTPUT = 2.0**50
+_LINE = 64  # bytes of a line of the cache
 # How many numbers after the start of its memory each block begins, in turn. Large arrays all begin at a page, and those
 # that begin alike compete for the same lines of the cache.
 _starts = itertools.cycle(range(0, 16 * 80, 80))
@@ -37,10 +38,16 @@ def make_block(n_candidates: int, n_features: int, n_channels: int, n_episodes: 
     plane = n_features * n_candidates * n_episodes
     # Planes that start at multiples of 4096 bytes compete for the same lines of the cache.
     row, start = plane + (16 if plane % 1024 == 0 else 0), next(_starts)
-    planes: np.ndarray = np.zeros(start + n_channels * row, dtype=dtype)[start:].reshape(n_channels, row)
-    planes = planes[:, :plane]
+    planes = _zeros(start + n_channels * row, dtype)[start:].reshape(n_channels, row)[:, :plane]
     shaped = planes.reshape(n_channels, n_features, n_candidates, n_episodes)
     return Block(shaped.transpose(2, 1, 0, 3), planes)
+
+
+def _zeros(size: int, dtype: type) -> np.ndarray:
+    """Return a vector of zeros that begins with a line of the cache: vectors of the processor then never cross two."""
+    memory = np.zeros(size * np.dtype(dtype).itemsize + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + size * np.dtype(dtype).itemsize].view(dtype)
 
 
 def wide_block(planes: np.ndarray) -> Block:

@@ -1,4 +1,4 @@
-"""Patches of pictures: how they are cut, and how keys and values are made of their pixels.
+"""Patches of pictures: how they are cut, put in order, and how keys and values are made of their pixels.
 
 Equations: Tang and Ha, "The Sensory Neuron as a Transformer", 2021, section 4. With x_f the pixels of a patch in
 frame f, as intensities from 0 to 1:
@@ -9,9 +9,8 @@ frame f, as intensities from 0 to 1:
 A softmax over patches does not see what all keys share, so the action's columns and b_k change nothing, and are
 left out of `fold_patches`: their gradient is zero.
 
-Both are linear in the pixels, but for the deviation, which is one number a frame. So one product in float64 makes
-them, of pixels in steps of 1/256 of a gray level and of weights snapped to so many bits that no partial sum needs
-more than 53: it has no rounding, and so the same bits for a patch wherever it stands.
+Sums of floats, and products of matrices, depend on the order of their rows. So patches are put in an order of their own
+first, which depends on nothing but their bits: what is computed of them then is the same in whatever order they came.
 """
 
 from __future__ import annotations
@@ -22,15 +21,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError, check_int
+from .norm import NORM_EPSILON, layer_norm
 
 WHITE = 255.0  # gray levels of intensity 1
-NORM_EPSILON = 1e-5  # added to variances, as in the published networks
+LARGEST = 2.0**30  # of keys and values: what attention makes of such numbers is finite
 
-_STEPS = 256.0  # steps of a gray level that pixels are kept in
 _BRIGHTEST = 1024.0  # gray levels beyond which pixels are cut
-_PIXEL_BITS = 18  # of a pixel in steps, without its sign
-EXACT_BITS = 53  # of a float64
-_SMALLEST_EXPONENT = -900  # units below it would not have a reciprocal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +39,11 @@ class Patches:
 
     Raises:
         InputError: for a size or stride below one.
+
+    Examples:
+        >>> frames = np.zeros((4, 96, 96), np.uint8)
+        >>> ps.Patches(size=6, stride=6).cut(frames).shape
+        (256, 144)
     """
 
     size: int = 6
@@ -100,22 +101,29 @@ class Patches:
         return cut.reshape(cut.shape[0] * cut.shape[1], -1).astype(np.float32)
 
 
-def snap(values: np.ndarray, bits: int, axis: tuple[int, ...] | None = None) -> np.ndarray:
-    """Round to whole multiples, at most 2^bits of them, of a power of two chosen from the largest along `axis`.
+class Distinct(NamedTuple):
+    """The different patches among some.
 
-    Sums of products of such numbers have no rounding, and so no order, while they fit into 53 bits.
+    Attributes:
+        rows: each of them once (row, channel), in an order that does not depend on the one they came in.
+        counts: how many patches each row is (row,).
+        numbers: which row each patch is (feature,).
     """
-    largest = np.maximum.reduce(np.abs(values), axis=axis, keepdims=True)
-    exponent = np.maximum(np.frexp(largest)[1] - bits, _SMALLEST_EXPONENT)
-    snapped = values * np.ldexp(1.0, -exponent)
-    np.rint(snapped, out=snapped)
-    snapped *= np.ldexp(1.0, exponent)
-    return snapped
+
+    rows: np.ndarray
+    counts: np.ndarray
+    numbers: np.ndarray
 
 
-def bits_of(n_terms: int) -> int:
-    """Return how many bits a sum of `n_terms` has more than its terms."""
-    return (n_terms - 1).bit_length()
+def distinct(patches: np.ndarray) -> Distinct:
+    """Return the different patches among these (feature, channel), float32, contiguous, sorted by their bits."""
+    order = np.argsort(patches.view(f"V{patches.strides[0]}")[:, 0])
+    ordered = patches[order]
+    is_new = np.ones(len(order), bool)
+    np.any(ordered[1:] != ordered[:-1], axis=1, out=is_new[1:])
+    numbers = np.empty_like(order)
+    numbers[order] = np.cumsum(is_new) - 1
+    return Distinct(ordered[is_new], np.bincount(numbers), numbers)
 
 
 def fold_patches(
@@ -124,7 +132,7 @@ def fold_patches(
     b_value: np.ndarray,
     gain: np.ndarray | None = None,
     bias: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fold the layers that make keys and values of pixels, for `project_patches`.
 
     Args:
@@ -134,92 +142,36 @@ def fold_patches(
         gain, bias: g and c (candidate, pixel), one and zero if None.
 
     Returns:
-        Weights (candidate, frame, pixel, 2 projection + 1), which make a key, a value before it is divided by the
-        deviation, and the sum of the pixels; and the values' constant (candidate, projection). Both float64.
+        Weights of the keys (candidate, frame - 1 and pixel, projection), of the values (candidate, frame and pixel,
+        projection), and the values' constant (candidate, projection).
     """
-    n_frames, n_pixels = w_value.shape[2:]
-    b_value = b_value.copy()
     if bias is not None:
-        b_value += np.einsum("cdfp,cp->cd", w_value, bias)
+        b_value = b_value + np.einsum("cdfp,cp->cd", w_value, bias)
     if gain is not None:
         w_value = w_value * gain[:, None, None]
-    # A difference of frames is a difference of weights; of snapped ones, so that a still patch has the key 0.
-    sum_bits = bits_of(n_frames * n_pixels)
-    steps = snap(w_key / (WHITE * _STEPS), EXACT_BITS - _PIXEL_BITS - sum_bits - 1, axis=(2, 3))
-    nothing = np.zeros_like(steps[:, :, :1])
-    keys = np.concatenate([nothing, steps], axis=2) - np.concatenate([steps, nothing], axis=2)
-    centred = w_value - w_value.mean(axis=3, keepdims=True)
-    values = snap(centred, EXACT_BITS - _PIXEL_BITS - bits_of(n_pixels) - 1, axis=(2, 3))
-    # Snapped, they still are to sum to zero: what is left over would be magnified 300 times in a flat patch.
-    values[..., 0] -= values.sum(axis=3)
-    columns = np.concatenate([keys, values, np.ones_like(keys[:, :1])], axis=1)
-    return np.ascontiguousarray(columns.transpose(0, 2, 3, 1)), b_value
+    to_keys, to_values = (w.reshape(*w.shape[:2], -1).swapaxes(1, 2) for w in (w_key / WHITE, w_value))
+    return to_keys, to_values, b_value
 
 
-class PatchScratch(NamedTuple):
-    """Scratch for `project_patches`."""
-
-    small: np.ndarray  # (feature, channel), float32
-    pixels: np.ndarray  # (feature, channel), float64
-    projected: np.ndarray  # (frame, feature, 2 projection + 1), float64
-
-
-def make_patch_scratch(n_features: int, n_frames: int, n_pixels: int, proj_dim: int) -> PatchScratch:
-    """Return the scratch for so many patches."""
-    n_channels = n_frames * n_pixels
-    return PatchScratch(
-        np.empty((n_features, n_channels), np.float32),
-        np.empty((n_features, n_channels)),
-        np.empty((n_frames, n_features, 2 * proj_dim + 1)),
-    )
-
-
-class Projected(NamedTuple):
-    """Keys and values of an episode's patches; those of one gray throughout, which are all alike, count as one.
-
-    Attributes:
-        keys, values: (row, projection), float64.
-        counts: how many patches each row is (row,).
-        varied: which patches are not of one gray (feature,): the first rows, in their order.
-    """
-
-    keys: np.ndarray
-    values: np.ndarray
-    counts: np.ndarray
-    varied: np.ndarray
-
-
-def project_patches(patches: np.ndarray, weights: np.ndarray, b_value: np.ndarray, scratch: PatchScratch) -> Projected:
-    """Return the keys and values of one episode's patches.
+def project_patches(
+    rows: np.ndarray, to_keys: np.ndarray, to_values: np.ndarray, constant: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys and values (row, projection), float32, of patches.
 
     Args:
-        patches: gray levels (feature, channel), float32, channels in the order frame, pixel.
-        weights: (frame, pixel, 2 projection + 1) of `fold_patches`.
-        b_value: (projection,).
-        scratch: of `make_patch_scratch`.
+        rows: gray levels (row, channel), float32, channels in the order frame, pixel.
+        to_keys, to_values, constant: of one candidate, of `fold_patches`. Sums are made in their dtype.
     """
-    n_frames, n_pixels, n_columns = weights.shape
-    size = n_columns // 2
-    # A patch of one gray in all frames has the key 0 and the value b_v, exactly.
-    varied = np.maximum.reduce(patches, axis=1) > np.minimum.reduce(patches, axis=1)
-    n_varied = np.count_nonzero(varied)
-    n_plain = len(varied) - n_varied
-    small, pixels = scratch.small[:n_varied], scratch.pixels[:n_varied]
-    np.multiply(patches[varied] if n_plain else patches, np.float32(_STEPS), out=small)
-    np.rint(small, out=small)
-    np.clip(small, -_BRIGHTEST * _STEPS, _BRIGHTEST * _STEPS, out=small)
-    np.copyto(pixels, small)
-    by_frame = pixels.reshape(n_varied, n_frames, n_pixels).transpose(1, 0, 2)
-    projected = np.matmul(by_frame, weights, out=scratch.projected[:, :n_varied])
-    keys, values = np.zeros((2, n_varied + (n_plain > 0), size))
-    np.add.reduce(projected[:, :, :size], axis=0, out=keys[:n_varied])
-    # Whole numbers, all exact: n sum x^2 - (sum x)^2 is n^2 times the variance, in steps.
-    squares = np.einsum("fnp,fnp->fn", by_frame, by_frame)
-    variance = n_pixels * squares - np.square(projected[:, :, -1])
-    variance *= (n_pixels * WHITE * _STEPS) ** -2.0
-    deviation = np.sqrt(variance + NORM_EPSILON) * (WHITE * _STEPS)
-    np.add.reduce(projected[:, :, size:-1] / deviation[:, :, None], axis=0, out=values[:n_varied])
-    values += b_value
-    counts = np.ones(len(keys))
-    counts[n_varied:] = n_plain
-    return Projected(keys, values, counts, varied)
+    rows = np.clip(rows, -_BRIGHTEST, _BRIGHTEST)
+    n_pixels = len(to_values) - len(to_keys)
+    keys = (rows[:, n_pixels:] - rows[:, :-n_pixels]) @ to_keys
+    by_frame = rows.reshape(len(rows), -1, n_pixels)
+    # Without its level a patch that is almost flat keeps the digits in which its pixels differ.
+    normed, _ = layer_norm(by_frame - by_frame[:, :, :1], NORM_EPSILON * WHITE**2)
+    values = normed.reshape(rows.shape) @ to_values
+    values += constant
+    return _as_float32(keys), _as_float32(values)
+
+
+def _as_float32(array: np.ndarray) -> np.ndarray:
+    return np.clip(array, -LARGEST, LARGEST, out=array).astype(np.float32)

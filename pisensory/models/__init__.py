@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,26 @@ def model_names() -> list[str]:
 def model_path(name: str) -> Path:
     """Return the file of a shipped model; raise InputError, with the names there are, for any other name."""
     if not isinstance(name, str) or name not in model_names():
-        raise InputError(f"name must be that of a model, got {show(name)}; there are: {', '.join(model_names())}")
+        near = near_models(name) if isinstance(name, str) else ""
+        raise InputError(f"name must be that of a model, got {show(name)}{near}; there are: {', '.join(model_names())}")
     return _FOLDER / f"{name}.npz"
+
+
+def near_models(name: str) -> str:
+    """Return a question that names the models spelt most like `name`, or nothing if none is."""
+    near = difflib.get_close_matches(name, model_names(), 3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def load_model(name: str) -> tuple[Policy, np.ndarray]:
     """Return the policy and the flat vector (parameter,) of a shipped model.
 
     Raises InputError, with the names there are, for any other name.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant-small")
+        >>> policy.label, params.shape
+        ('invariant', (913,))
     """
     policy, params, _ = load_policy_about(model_path(name))
     return policy, params

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import InputError, check_int
 from ..files import PathLike, write_text
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..tasks import Perturbation, cartpole
 
@@ -41,6 +41,7 @@ class PageSettings:
         version: of the cart-pole: "v1", "v0" or "harder".
         seed: of the first run.
         perturbation: what is done to the inputs; at most 50 noise inputs and 4 copies.
+        eyes: address of the page of the agents that see, linked at the foot; None for no link.
 
     Raises:
         InputError: for an unknown version, a seed below 0 or above 2^32 - 1, more inputs than fit, or inputs at fault.
@@ -49,6 +50,7 @@ class PageSettings:
     version: str = "v1"
     seed: int = 1
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+    eyes: str | None = None
 
     def __post_init__(self) -> None:
         if self.version not in cartpole.VERSIONS:
@@ -70,7 +72,7 @@ class PageSettings:
             )
 
 
-def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None) -> str:
+def make_page(models: Mapping[str, tuple[Policy, Vector]], settings: PageSettings | None = None) -> str:
     """Return the page as HTML that needs no other file and no network.
 
     Args:
@@ -107,6 +109,9 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSetting
         style=_read("page.css"),
         # In a script, "</script>" and "<!--" must not appear, whatever a model is called.
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        eyes=f'<p><a href="{html.escape(settings.eyes)}">Shuffle what it sees</a>: agents with eyes, recorded.</p>'
+        if settings.eyes
+        else "",
         script="\n".join(_read(name) for name in _SCRIPTS),
     )
     size = len(text.encode("utf-8", "backslashreplace"))
@@ -116,7 +121,7 @@ def make_page(models: Mapping[str, tuple[Policy, object]], settings: PageSetting
 
 
 def write_page(
-    path: PathLike, models: Mapping[str, tuple[Policy, object]], settings: PageSettings | None = None
+    path: PathLike, models: Mapping[str, tuple[Policy, Vector]], settings: PageSettings | None = None
 ) -> None:
     """Write the page of `make_page` to `path`, atomically; raises FileError if that fails."""
     write_text(path, make_page(models, settings))
@@ -127,7 +132,7 @@ _CONSTANTS = (
 )  # fmt: skip
 
 
-def _describe(name: str, policy: Policy, params: object) -> dict[str, Any]:
+def _describe(name: str, policy: Policy, params: Vector) -> dict[str, Any]:
     """Return what the page needs of a model, or raise InputError for one that is no cart-pole policy."""
     # What the page's script computes, and the sizes that it needs to know.
     names = {"invariant": ("n_embeddings", "hidden_size", "gain"), "mlp": ("n_features",)}.get(policy.kind)
@@ -146,7 +151,7 @@ def _describe(name: str, policy: Policy, params: object) -> dict[str, Any]:
     }
 
 
-def _rival(models: Mapping[str, tuple[Policy, object]]) -> int | None:
+def _rival(models: Mapping[str, tuple[Policy, Vector]]) -> int | None:
     """Return the number of the model that is shown beside the first: the first of another kind, or else the second."""
     kinds = [policy.kind for policy, _ in models.values()]
     others = [number for number, kind in enumerate(kinds) if kind != kinds[0]] + list(range(1, len(kinds)))
@@ -159,7 +164,7 @@ def _scenarios() -> list[dict[str, Any]]:
     return [{**scenario, "settings": {**found["settings"], **scenario["settings"]}} for scenario in found["scenarios"]]
 
 
-def _claims(models: Mapping[str, tuple[Policy, object]]) -> dict[str, Any] | None:
+def _claims(models: Mapping[str, tuple[Policy, Vector]]) -> dict[str, Any] | None:
     """Return what the scenarios were measured to come to, or None unless both agents of it are here."""
     claims = json.loads(_read("claims.json"))
     here = [fingerprint(policy, params) for policy, params in models.values()]
@@ -169,7 +174,7 @@ def _claims(models: Mapping[str, tuple[Policy, object]]) -> dict[str, Any] | Non
     return {"models": numbers, "starts": claims["starts"], "outcomes": claims["outcomes"]}
 
 
-def fingerprint(policy: Policy, params: object) -> str:
+def fingerprint(policy: Policy, params: Vector) -> str:
     """Return what tells an agent from all others: a hash of its sizes and of its parameters."""
     sizes = json.dumps(policy.config, sort_keys=True).encode()
     return hashlib.sha256(sizes + check_params(params, policy.n_params).astype("<f4").tobytes()).hexdigest()[:16]

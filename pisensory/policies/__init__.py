@@ -5,21 +5,37 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from ..errors import InputError, show
+from .ablated import AblatedPolicy
+from .agents import Agents
 from .attention_agent import AttentionAgentPolicy
 from .base import Agent, Policy, PolicyRun, Unrolled
 from .invariant import InvariantPolicy
+from .lstm import LSTMPolicy
 from .mlp import MLPPolicy
 from .patches import PatchPolicy
 
 P = TypeVar("P", bound=Policy)
 
 __all__ = [
-    "POLICIES", "Agent", "AttentionAgentPolicy", "InvariantPolicy", "MLPPolicy", "PatchPolicy", "Policy", "PolicyRun",
-    "Unrolled", "policy_from_config", "register",
+    "POLICIES",
+    "AblatedPolicy",
+    "Agent",
+    "Agents",
+    "AttentionAgentPolicy",
+    "InvariantPolicy",
+    "LSTMPolicy",
+    "MLPPolicy",
+    "PatchPolicy",
+    "Policy",
+    "PolicyRun",
+    "Unrolled",
+    "policy_from_config",
+    "register",
 ]  # fmt: skip
 
 POLICIES: dict[str, type[Policy]] = {
-    policy.kind: policy for policy in (InvariantPolicy, MLPPolicy, PatchPolicy, AttentionAgentPolicy)
+    policy.kind: policy
+    for policy in (InvariantPolicy, MLPPolicy, LSTMPolicy, AblatedPolicy, PatchPolicy, AttentionAgentPolicy)
 }
 
 

@@ -39,6 +39,13 @@ class AttentionAgentPolicy(Policy):
 
     Raises:
         InputError: for a size below one, more choices than patches, or sizes that are too large together.
+
+    Examples:
+        >>> policy = ps.AttentionAgentPolicy.car_racing()
+        >>> policy.n_params
+        3667
+        >>> policy.n_actions
+        3
     """
 
     n_actions: int = 3
@@ -125,3 +132,7 @@ class AttentionAgentRun(PolicyRun):
         kept = AttentionAgentRun(self.policy, [array[rows] for array in self.weights], self._seen.shape[1])
         kept._head.take(self._head, rows)
         return kept
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        self._head.forget(episodes)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, SupportsFloat, Union
 
 import numpy as np
 
-from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_array, check_int, check_positive, check_type
-from ..parameters import Layout, check_params, check_population, make_layout
+from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_array, check_int, check_positive, check_type, show
+from ..parameters import Layout, Matrix, Tensor, Vector, check_params, check_population, make_layout
 
 # Far beyond where every unit is saturated, and near enough that products of two do not overflow.
 _LARGEST = 1e100
 # The most parameters of a network: what a file may have, in float64.
 _MOST_PARAMS = 2**25
 # The most inputs of a candidate's episodes that are stepped together.
-_MOST_INPUTS = 2**22
+MOST_INPUTS = 2**22
 
 Weights = list  # of arrays, each with a leading candidate axis
 State = tuple  # of arrays, each (feature, channel, episode)
+Observation = Union[Vector, Matrix, Mapping[str, Union[SupportsFloat, Vector]]]
+Names = Union[range, tuple[Any, ...]]
 
 
 class PolicyRun(ABC):
@@ -50,6 +53,19 @@ class PolicyRun(ABC):
         The arrays (candidate, feature, channel, episode) are of one shape; there are none for a policy without state.
         """
         return ()
+
+    def resume(self, before: PolicyRun, state: State) -> None:
+        """Go on from another run of the same candidates and episodes, which may have had other features.
+
+        Args:
+            before: what all that is not of features is taken over from, such as the previous action.
+            state: of the features of this run, as `state` returns it.
+        """
+        self.actions[...] = before.actions
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes (indices or a mask) anew."""
+        self.actions[..., episodes] = 0
 
     def inside(self) -> dict[str, np.ndarray]:
         """Return what there is to see in the network after a step: name -> (candidate, ..., episode).
@@ -131,6 +147,13 @@ class Policy(ABC):
         n_actions: the number of outputs, each in [-1, 1].
         n_params: the length of the flat parameter vector.
         layout: name -> (slice of the vector, shape).
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> isinstance(policy, ps.Policy)
+        True
+        >>> policy.layout["b_input"]
+        (slice(320, 352, None), (32,))
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # as every one is a dataclass
@@ -176,7 +199,7 @@ class Policy(ABC):
         """The policy's own sizes by name, with its kind: what files keep of it."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
-    def prepare(self, population: object) -> Weights:
+    def prepare(self, population: Matrix) -> Weights:
         """Fold a population (candidate, parameter) into weights for `start`.
 
         Raises InputError for a wrong shape or for values that are not finite.
@@ -186,10 +209,10 @@ class Policy(ABC):
     def start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         """Return a run of `n_episodes` new episodes for every candidate of `weights`."""
         n_features = self.check_n_features(n_features)
-        n_episodes = check_int("n_episodes", n_episodes, 1, _MOST_INPUTS // n_features)
+        n_episodes = check_int("n_episodes", n_episodes, 1, MOST_INPUTS // n_features)
         return self._start(weights, n_features, n_episodes)
 
-    def agent(self, params: object) -> Agent:
+    def agent(self, params: Vector) -> Agent:
         """Return an agent that acts on the flat vector `params` (parameter,)."""
         return Agent(self, params)
 
@@ -201,7 +224,7 @@ class Policy(ABC):
         ]
         return np.concatenate([part.ravel() for part in parts])
 
-    def soften(self, params: object, gain: float) -> np.ndarray:
+    def soften(self, params: Vector, gain: float) -> np.ndarray:
         """Return a vector (parameter,) whose last layer is `gain` times that of `params`.
 
         Raises InputError for a wrong vector, or a gain that is not finite and positive.
@@ -213,9 +236,9 @@ class Policy(ABC):
 
     def unroll(
         self,
-        params: object,
-        observations: object,
-        previous_actions: object = None,
+        params: Vector,
+        observations: Tensor,
+        previous_actions: Tensor | None = None,
         state: State | None = None,
         dtype: type = np.float32,
     ) -> Unrolled:
@@ -249,6 +272,13 @@ class Policy(ABC):
         if previous.shape != shape:
             raise InputError(f"previous_actions must have the shape {shape}, got {previous.shape}")
         return self._unroll(vector, values, previous, state)
+
+    def c_parts(self, params: Vector) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return the constants and matrices, float32, that complete the C code of this kind.
+
+        Raises InputError for a vector that does not fit, or a kind that there is no C code for.
+        """
+        raise InputError(f"there is no C code for a policy of kind {self.kind!r}: export one that is invariant or mlp")
 
     def check_n_features(self, n_features: int) -> int:
         """Return `n_features`, or raise InputError if this policy cannot take so many inputs."""
@@ -293,37 +323,69 @@ class Agent:
 
     Raises:
         InputError: for a vector of the wrong length or with values that are not finite.
+
+    Examples:
+        >>> agent = ps.InvariantPolicy().agent(ps.load_model("cartpole-invariant-small")[1])
+        >>> action = agent.act([0.1, 0.0, -1.0, 0.0, 0.2])
+        >>> action.shape, agent.latent.shape, agent.attention.shape
+        ((1,), (16,), (16, 5))
+        >>> agent.reset()  # a new episode
+        >>> bool(agent.act([0.2, -1.0, 0.0, 0.1, 0.0]) == action)  # the same inputs in another order
+        True
     """
 
-    def __init__(self, policy: Policy, params: object) -> None:
+    def __init__(self, policy: Policy, params: Vector) -> None:
         self.policy = check_type("policy", policy, Policy, "ps.InvariantPolicy()")
-        self._weights = policy.prepare(check_params(params, policy.n_params)[None])
-        self._run: PolicyRun | None = None
+        self._params = check_params(params, policy.n_params)
+        self._weights = policy.prepare(self._params[None])
+        self.reset()
+
+    def __repr__(self) -> str:
+        inputs = "" if self._run is None else f", acting on {len(self.inputs)} inputs"
+        return f"Agent({self.policy.label}, {self.policy.n_params} parameters{inputs})"
+
+    @property
+    def params(self) -> np.ndarray:
+        """A copy of the flat vector (parameter,), float64."""
+        return self._params.copy()
 
     def reset(self) -> None:
-        """Begin a new episode: forget the state, the previous action and the number of inputs."""
-        self._run = None
+        """Begin a new episode: forget the state, the previous action and the inputs."""
+        self._run: PolicyRun | None = None
+        # What the features of the run are to the caller: names, or places (a range if all are there).
+        self._names: Names = ()
+        self._n_places = 0  # of each observation of the episode; 0 if its inputs have names
+        self._away: dict[Any, list[np.ndarray]] = {}  # the states (channel,) of inputs that are absent
 
-    def act(self, observation: Any) -> np.ndarray:
+    def act(self, observation: Observation) -> np.ndarray:
         """Return the action (action,), float32 in [-1, 1], for one observation.
 
-        Numbers outside the range of float32 are cut to it.
+        Inputs may come and go in the middle of an episode: what is NaN, or not in the mapping, is absent, as if there
+        were no such input. Those that stay keep their state; one that comes back goes on from the state it had;
+        one that is new begins as at the start of an episode. Names and places say which is which; the network never
+        learns them. Numbers outside the range of float32 are cut to it.
 
         Args:
-            observation: (feature,), or (feature, channel) for a policy that reads several channels.
+            observation: (feature,), or (feature, channel) for a policy that reads several channels; or a mapping of
+                name -> number, or (channel,). An episode is all of one kind.
 
         Raises:
-            InputError: if the observation is empty, of another shape, not finite, not numeric, or its number of
-                features is not the one this episode began with.
+            InputError: if the observation is empty, all absent, of another shape, infinite, not numeric, or has
+                not as many places as the episode began with; or if an input of a policy that takes a fixed number
+                is absent. The agent is then as before.
         """
         values = self._check(observation)
         run = self._run
-        if run is None:
-            run = self._run = self.policy.start(self._weights, len(values), 1)
+        assert run is not None
         run.observations[0, :, :, 0] = values
         with np.errstate(over="ignore"):  # an infinite score saturates tanh, as it should
             run.step()
         return run.actions[0, :, 0].copy()
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The names, or places, of the inputs of the last step, in the order of the features of `attention`."""
+        return tuple(self._names)
 
     def inside(self) -> dict[str, np.ndarray]:
         """Return what there is to see in the network after the last step, such as its "latent" code: name -> array.
@@ -351,29 +413,83 @@ class Agent:
         return inside[name]
 
     def _check(self, observation: Any) -> np.ndarray:
-        """Return an observation as (feature, channel), float32."""
-        run, n_channels = self._run, self.policy.n_channels
+        """Return an observation as (feature, channel), float32, of the features of the run, which are made to fit."""
+        names: Names | None = None
         if type(observation) is np.ndarray and observation.dtype == np.float32:
             values = observation
         else:
-            values = _to_float32(observation)
+            if type(observation) is not np.ndarray and isinstance(observation, Mapping):
+                names, observation = tuple(observation), list(observation.values())
+            values = to_float32(observation)
+        n_channels = self.policy.n_channels
         if values.size == 0 or (values.ndim != 1 if n_channels == 1 else values.shape[1:] != (n_channels,)):
             form = "flat, non-empty vector (feature,)"
             if n_channels != 1:
                 form = f"non-empty array (feature, channel) of {n_channels} channels"
             raise InputError(f"the observation must be a {form}, got shape {values.shape}")
-        if run is not None and len(values) != run.observations.shape[1]:
-            raise InputError(
-                f"the observation has {len(values)} inputs but this episode began with "
-                f"{run.observations.shape[1]}: call reset() to begin an episode with another number"
-            )
-        if not np.isfinite(values).all():
-            raise InputError("the observation holds values that are NaN or infinite")
-        return values.reshape(-1, n_channels)
+        if names is None:
+            names = range(len(values))
+        values = values.reshape(-1, n_channels)
+        if names == self._names and np.isfinite(values).all():
+            return values
+        return self._arrange(names, values)
+
+    def _arrange(self, names: Names, values: np.ndarray) -> np.ndarray:
+        """Return the values (feature, channel) of the inputs that are there, and have the run take just these."""
+        n_places = len(names) if isinstance(names, range) else 0
+        if self._run is not None and n_places != self._n_places:
+            if n_places and self._n_places:
+                raise InputError(
+                    f"the observation has {n_places} inputs but this episode began with {self._n_places}: call reset() "
+                    "to begin an episode with another number, or give inputs by name, or NaN for those that are absent"
+                )
+            raise InputError("the observation must name its inputs in all of an episode or nowhere: call reset() first")
+        if not n_places and not all(isinstance(name, str) for name in names):
+            raise InputError(f"the observation must have text for the names of its inputs, got {show(names)}")
+        absent = np.isnan(values)
+        if np.isinf(values).any() or (absent.any(axis=1) != absent.all(axis=1)).any():
+            raise InputError("the observation holds values that are infinite, or NaN in some channels of an input only")
+        there = {name: value for name, value, gone in zip(names, values, absent[:, 0].tolist()) if not gone}
+        if not there:
+            raise InputError("the observation has only NaN or infinite values: no input is there to act on")
+        if len(there) == len(names) and n_places:
+            self._regroup(names)
+        elif n_places:
+            self._regroup(tuple(there))
+        else:  # those that stay first, so that the order of the mapping is of no matter
+            before = [name for name in self._names if name in there]
+            self._regroup((*before, *(name for name in there if name not in self._names)))
+        self._n_places = n_places
+        return np.array([there[name] for name in self._names])
+
+    def _regroup(self, names: Names) -> None:
+        """Have a run with these inputs, each in the state in which it was last there."""
+        before, away = self._run, self._away
+        if names == self._names:
+            return
+        run = self.policy.start(self._weights, len(names), 1)
+        if before is not None:
+            if self.policy.n_features is not None:
+                raise InputError(f"the observation must have the same inputs in all of an episode, got {show(names)}")
+            away = {**away, **dict(zip(self._names, _by_feature(before.state(), len(self._names))))}
+            if len({*away, *names}) > MAX_SIZE:
+                raise InputError(f"the observation has more than {MAX_SIZE:,} different names in one episode")
+            state = tuple(part.copy() for part in run.state())
+            for name, parts in zip(names, _by_feature(state, len(names))):
+                for part, last in zip(parts, away.pop(name, ())):
+                    part[...] = last
+            run.resume(before, state)
+        self._run, self._names, self._away = run, names, away
 
 
-def _to_float32(observation: Any) -> np.ndarray:
-    array = check_array("the observation", observation)
+def _by_feature(state: State, n_features: int) -> list[list[np.ndarray]]:
+    """Return the parts (channel,) of the state of each feature of a single episode."""
+    return [[part[0, place, :, 0] for part in state] for place in range(n_features)]
+
+
+def to_float32(values: Any, name: str = "the observation") -> np.ndarray:
+    """Return numbers as float32, those beyond its range cut to it; raise InputError for what are none."""
+    array = check_array(name, values)
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
     limit = np.finfo(np.float32).max

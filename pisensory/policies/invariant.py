@@ -20,8 +20,10 @@ import numpy as np
 
 from .. import layers
 from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_bool, check_int, check_positive, check_sizes
-from ..parameters import dense_shapes, unflatten
+from ..parameters import Vector, check_params, dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
+
+_OPEN = 2.0  # the bias of a forget gate that lets through 88 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,13 @@ class InvariantPolicy(Policy):
 
     Raises:
         InputError: for a size below one, sizes that are too large together, or a gain not above 0 or above 1e6.
+
+    Examples:
+        >>> policy = ps.InvariantPolicy()
+        >>> policy.n_params, policy.n_features
+        (913, None)
+        >>> ps.InvariantPolicy(n_actions=8, n_embeddings=32, head_sizes=(32,)).n_params
+        2440
     """
 
     n_actions: int = 1
@@ -83,6 +92,20 @@ class InvariantPolicy(Policy):
                 shapes[f"b_{name}"] = (self.proj_dim,)
         return {**shapes, **dense_shapes("head", (self.n_embeddings, *self.head_sizes, self.n_actions))}
 
+    def initial(self, generator: np.random.Generator) -> np.ndarray:
+        """Return a first vector (parameter,): as of any policy, but with forget gates that are open.
+
+        An LSTM that forgets finds no use for what came long before, and does not learn to keep it: Jozefowicz et al.,
+        "An Empirical Exploration of Recurrent Network Architectures", 2015, section 2.3.
+        """
+        params, size = super().initial(generator), self.hidden_size
+        params[self.layout["b_input"][0]][size : 2 * size] = _OPEN
+        return params
+
+    def attention_steps(self, n_features: int) -> tuple[Any, Any]:
+        """Return the step of attention to so many features, and its way back."""
+        return layers.attention_step, layers.attention_step_back
+
     def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         named = unflatten(population, self.layout)
         lstm = layers.fold_lstm(named["w_input"], named["w_hidden"], named["b_input"], named["b_hidden"])
@@ -95,6 +118,13 @@ class InvariantPolicy(Policy):
         table = layers.positional_table(self.n_embeddings, self.hidden_size)
         arrays = (named.get(name) for name in ("w_query", "b_query", "w_key", "b_key"))
         return (table, *arrays, math.sqrt(self.proj_dim) if self.scale else 1.0)
+
+    def c_parts(self, params: Vector) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return sizes and gain, and the folded matrices of LSTM, attention and head."""
+        lstm, attend, *head = (array[0, 0] for array in self.prepare(check_params(params, self.n_params)[None]))
+        sizes = {"AGENT_ACTIONS": self.n_actions, "N_EMBEDDINGS": self.n_embeddings, "HIDDEN": self.hidden_size}
+        arrays = {"LSTM": lstm, "ATTENTION": attend, **{f"HEAD_{number}": layer for number, layer in enumerate(head)}}
+        return {**sizes, "GAIN": self.gain}, arrays
 
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return InvariantRun(self, weights, n_features, n_episodes)
@@ -124,6 +154,7 @@ class InvariantRun(PolicyRun):
         self.policy = policy
         self.weights = weights
         self._lstm, self._attend, *head = weights
+        self._attention_step, _ = policy.attention_steps(n_features)
         n_candidates, n_actions, size = len(self._lstm), policy.n_actions, policy.hidden_size
 
         def block(n_channels: int) -> layers.Block:
@@ -159,6 +190,17 @@ class InvariantRun(PolicyRun):
         """Return h and c."""
         return self.hidden, self.cell
 
+    def resume(self, before: PolicyRun, state: State) -> None:
+        """Go on from another run: with its action, and h and c of the features."""
+        super().resume(before, state)
+        hidden, self.cell[...] = state
+        self._doubled_hidden.matrices[...] = 2 * hidden
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        for array in (self.actions, self.cell, self._doubled_hidden.matrices):
+            array[..., episodes] = 0
+
     def inside(self) -> dict[str, np.ndarray]:
         """Return latent code, attention, hidden and cell state, (candidate, ..., episode), of the last step."""
         return {"latent": self.latent, "attention": self.attention, "hidden": self.hidden, "cell": self.cell}
@@ -168,7 +210,7 @@ class InvariantRun(PolicyRun):
         np.copyto(self._previous_action, self._actions)
         cell = self._cell.planes
         layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
-        layers.attention_step(self._attend, self._keys, self._attention)
+        self._attention_step(self._attend, self._keys, self._attention)
         counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
         layers.exact_weighted_sum(self._attention, counted, part, self._exact, self._sums)
         np.tanh(self._sums, out=self._sums)
@@ -177,7 +219,7 @@ class InvariantRun(PolicyRun):
     def keep(self, rows: np.ndarray) -> InvariantRun:
         """Return the run of only these candidates, in the state they are in."""
         _, n_features, _, n_episodes = self.cell.shape
-        kept = InvariantRun(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
+        kept = type(self)(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
         kept._inputs.matrices[...] = self._inputs.matrices[rows]
         kept.cell[...] = self.cell[rows]
         kept.actions[...] = self.actions[rows]
@@ -248,12 +290,13 @@ class InvariantSequence(Unrolled):
         return 0.5 * self._by_feature(self._doubled_hidden[-1:])[0], self._by_feature(self._cell[-1:])[0].copy()
 
     def _forward(self, exact: layers.ExactSum) -> None:
+        attention_step, _ = self.policy.attention_steps(self._n_features)
         for step, attention in enumerate(self._attention):
             layers.lstm_step(
                 self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
                 self._doubled_hidden[step + 1],
             )  # fmt: skip
-            layers.attention_step(self._attend, self._keys[step], attention)
+            attention_step(self._attend, self._keys[step], attention)
             layers.exact_weighted_sum(attention, self._counted[step], self._parts[step], exact, self._latent[:, step])
         np.tanh(self._latent, out=self._latent)
 
@@ -288,8 +331,9 @@ class InvariantSequence(Unrolled):
         scratch = np.empty((max(n_gates, n_embeddings), d_cell.shape[1]), d_cell.dtype)
         d_scores = layers.wide_block(scratch[:n_embeddings])
         d_gates = layers.as_gates(layers.wide_block(scratch[:n_gates]), np.empty_like(d_cell))
+        _, attention_step_back = self.policy.attention_steps(self._n_features)
         for step in reversed(range(len(d_sums))):
-            d_doubled = layers.attention_step_back(
+            d_doubled = attention_step_back(
                 self._attend, self._keys[step], self._attention[step], self._counted[step], d_sums[step], d_attend,
                 d_scores,
             )  # fmt: skip

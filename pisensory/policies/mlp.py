@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import layers
 from ..errors import MAX_SIZE, check_int, check_sizes
-from ..parameters import dense_shapes, unflatten
+from ..parameters import Vector, check_params, dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
 # Inputs are kept within +-2**60, as weights are: no sum of products can overflow to inf - inf = NaN.
@@ -27,6 +27,12 @@ class MLPPolicy(Policy):
 
     Raises:
         InputError: for a size below one, or sizes that are too large together.
+
+    Examples:
+        >>> ps.MLPPolicy(n_features=5, hidden_sizes=(16,)).n_params
+        113
+        >>> ps.MLPPolicy(n_features=5, hidden_sizes=()).label
+        'linear'
     """
 
     n_features: int = 5  # type: ignore[misc]
@@ -54,6 +60,12 @@ class MLPPolicy(Policy):
     def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         folded = layers.fold_dense(unflatten(population, self.layout), "layer")
         return [layers.as_weights(array, dtype) for array in folded]
+
+    def c_parts(self, params: Vector) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return sizes, and the matrices of the layers."""
+        weights = self.prepare(check_params(params, self.n_params)[None])
+        sizes = {"AGENT_ACTIONS": self.n_actions, "AGENT_MAX_INPUTS": self.n_features}
+        return {**sizes}, {f"HEAD_{number}": layer[0, 0] for number, layer in enumerate(weights)}
 
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return MLPRun(self, weights, n_episodes)

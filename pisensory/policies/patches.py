@@ -41,8 +41,8 @@ _FIRST_KEYS = 60.0  # how much larger than other weights those of keys are at fi
 class PatchPolicy(Policy):
     """A policy for any number of patches in any order.
 
-    A patch is gray levels from 0 to 255, its channels in the order frame, row, column (`Patches.cut`). They are kept
-    in steps of 1/256 of a level and cut beyond 1024.
+    A patch is gray levels from 0 to 255, its channels in the order frame, row, column (`Patches.cut`). Beyond 1024
+    they are cut.
 
     Args:
         n_actions: A, outputs.
@@ -64,6 +64,13 @@ class PatchPolicy(Policy):
     Raises:
         InputError: for a size below one, a head that there is not, convolutions that do not fit the grid, or sizes
             that are too large together.
+
+    Examples:
+        >>> policy = ps.PatchPolicy.car_racing()
+        >>> policy.n_params, policy.n_features
+        (7212, None)
+        >>> ps.PatchPolicy.pong().n_params
+        1687726
     """
 
     n_actions: int = 3
@@ -213,15 +220,15 @@ class PatchPolicy(Policy):
     def _prepare(self, population: np.ndarray) -> Weights:
         named = unflatten(population, self.layout)
         by_frame = named["w_value"].reshape(len(population), self.proj_dim, self.n_frames, -1)
-        weights, constant = patches.fold_patches(
+        projections = patches.fold_patches(
             self._changes(named["w_key"]), by_frame, named["b_value"], named.get("g_pixel"), named.get("c_pixel")
         )
-        queries = softmax.snap_queries(self._queries(named))
+        queries = np.clip(self._queries(named), -patches.LARGEST, patches.LARGEST).astype(np.float32)
         after = []
         if self.norm_weights:
             after = [layers.as_weights(np.stack([named["g_latent"], named["c_latent"]], axis=1))]
         head = self._fold_dense(named) if self.head == "dense" else _fold_vote(named, self.lstm_size)
-        return [weights, constant, queries, *after, *head]
+        return [*(layers.as_weights(array, np.float64) for array in projections), queries, *after, *head]
 
     def _fold_dense(self, named: dict[str, np.ndarray], dtype: type = np.float32) -> Weights:
         """Return windows and constants of each convolution, then the dense layers."""
@@ -269,42 +276,34 @@ class PatchRun(PolicyRun):
 
     def __init__(self, policy: PatchPolicy, weights: Weights, n_features: int, n_episodes: int) -> None:
         self.policy, self.weights = policy, weights
-        self._weights, self._constant, self._queries, *rest = weights
+        *self._projections, self._queries = weights[:4]
+        rest = weights[4:]
         self._after = rest.pop(0) if policy.norm_weights else None
-        n_candidates, n_frames, n_pixels, _ = self._weights.shape
-        shape = (n_candidates, n_episodes)
+        shape = (len(self._queries), n_episodes)
         self._seen = np.zeros((*shape, n_features, policy.n_channels), np.float32)
         self.observations = self._seen.transpose(0, 2, 3, 1)
         self._latent = np.zeros((*shape, policy.n_places, policy.proj_dim), np.float32)
-        self._projecting = patches.make_patch_scratch(n_features, n_frames, n_pixels, policy.proj_dim)
-        self._attending = softmax.make_attention_scratch(n_features)
-        self._sums = np.empty((policy.n_places, policy.proj_dim + 1))
         self._head: Any = (_VoteHead if policy.head == "vote" else _DenseHead)(policy, rest, n_episodes)
         self.actions = self._head.actions
 
     def step(self) -> None:
         """Compute `actions` from `observations`, and advance the state."""
         alive = np.ones(self._seen.shape[:2], bool) if self.alive is None else self.alive
-        for candidate, episode in np.argwhere(alive):
+        for candidate, episode in zip(*np.nonzero(alive)):
             latent = self._look(candidate, episode)
             self._head.see(candidate, episode, latent, self._latent[candidate, episode])
         self._head.act()
 
-    def _project(self, candidate: int, episode: int) -> patches.Projected:
-        """Return keys, snapped, and values of the patches of one episode."""
-        projected = patches.project_patches(
-            self._seen[candidate, episode], self._weights[candidate], self._constant[candidate], self._projecting
-        )
-        return projected._replace(keys=softmax.snap_keys(projected.keys))
+    def _project(self, candidate: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys and values of patches (row, channel)."""
+        return patches.project_patches(rows, *(array[candidate] for array in self._projections))
 
     def _look(self, candidate: int, episode: int) -> np.ndarray:
         """Return the latent code m (place, channel) of one episode."""
-        keys, values, counts, _ = self._project(candidate, episode)
-        values = softmax.snap_values(values, counts, self._seen.shape[2])
-        softmax.attend(self._queries[candidate], keys, values, self._attending, self._sums)
-        means = self._sums[:, :-1] / self._sums[:, -1:]
-        np.maximum(means, 0, out=means)
-        latent = norm.layer_norm(means)[0].astype(np.float32)
+        rows, counts, _ = patches.distinct(self._seen[candidate, episode])
+        sums, _ = softmax.softmax_attention(self._queries[candidate], *self._project(candidate, rows), counts)
+        np.maximum(sums, 0, out=sums)
+        latent, _ = norm.layer_norm(sums)
         if self._after is not None:
             gain, bias = self._after[candidate]
             latent *= gain
@@ -320,9 +319,10 @@ class PatchRun(PolicyRun):
         """
         attention = np.empty((*self._seen.shape[:2], self.policy.n_places, self._seen.shape[2]), np.float32)
         for candidate, episode in np.ndindex(self._seen.shape[:2]):
-            keys, _, _, varied = self._project(candidate, episode)
-            of_each = keys[np.where(varied, np.cumsum(varied) - 1, len(keys) - 1)]
-            attention[candidate, episode] = softmax.attention_weights(self._queries[candidate], of_each)
+            rows, counts, numbers = patches.distinct(self._seen[candidate, episode])
+            keys, _ = self._project(candidate, rows)
+            weights = softmax.attention_weights(self._queries[candidate], keys, counts)
+            attention[candidate, episode] = weights[:, numbers]
         return {
             "latent": self._latent.transpose(0, 2, 3, 1),
             "attention": attention.transpose(0, 3, 2, 1),
@@ -336,6 +336,17 @@ class PatchRun(PolicyRun):
         kept._latent[...] = self._latent[rows]
         kept._head.take(self._head, rows)
         return kept
+
+    def resume(self, before: PolicyRun, state: State) -> None:
+        """Go on from another run: what is remembered is nothing of the patches."""
+        assert isinstance(before, PatchRun)
+        self._latent[...] = before._latent
+        self._head.take(before._head, np.arange(len(self._seen)))
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        self._latent[:, episodes] = 0
+        self._head.forget(episodes)
 
 
 class _VoteHead:
@@ -376,6 +387,11 @@ class _VoteHead:
         self._voting.take(head._voting, rows)
         self._share[...] = head._share[rows]
 
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        self._voting.forget(episodes)
+        self._share[..., episodes] = 0
+
 
 class _DenseHead:
     """The head "dense" of a population: convolutions of one episode after the other, dense layers of all."""
@@ -403,6 +419,9 @@ class _DenseHead:
 
     def take(self, head: _DenseHead, rows: np.ndarray) -> None:
         """Take over the state of these candidates of another head: there is none."""
+
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew: there is nothing to forget."""
 
 
 def _last(policy: PatchPolicy) -> str:
@@ -477,7 +496,7 @@ class PatchSequence(Unrolled):
     def _look(self, seen: np.ndarray) -> _Look:
         """Return the latent codes of a few pictures (picture, feature, channel), and what their way back needs."""
         by_frame = seen.reshape(*seen.shape[:2], self.policy.n_frames, -1)
-        pixels = norm.layer_norm(by_frame, patches.NORM_EPSILON * patches.WHITE**2)[0].reshape(seen.shape)
+        pixels = norm.layer_norm(by_frame, norm.NORM_EPSILON * patches.WHITE**2)[0].reshape(seen.shape)
         keys = seen @ self._to_keys
         values = pixels @ self._to_values
         values += self._constant

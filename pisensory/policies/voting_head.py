@@ -121,6 +121,11 @@ class VotingHead:
         self._cell.matrices[...] = head._cell.matrices[rows]
         self.places[...] = head.places[rows]
 
+    def forget(self, episodes: np.ndarray) -> None:
+        """Begin these episodes anew."""
+        for array in (self.heard.matrices[:, :, 1:], self._cell.matrices):  # all but the constant one
+            array[..., episodes] = 0
+
 
 def places_of(grid: tuple[int, int]) -> np.ndarray:
     """Return (place, 2): the row and column of each place of a grid, row by row."""

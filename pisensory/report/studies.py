@@ -114,7 +114,9 @@ STUDIES = (
     Study("inputs", _inputs),
     Study("reshuffling", _reshuffling),
     Study("shuffling", _shuffling, "cartpole", "v1", episodes=FEW_EPISODES, keep_returns=True),
-    Study("noise-features", _noise_features, "cartpole", "v1", any_number=True, episodes=FEW_EPISODES),
+    Study(
+        "noise-features", _noise_features, "cartpole", "v1", any_number=True, episodes=FEW_EPISODES, keep_returns=True
+    ),
     Study("noise-inputs", _noise_inputs, "cartpole", any_number=True, inputs=64_000),
     Study("dropped", _dropped, "cartpole"),
     Study("delay", _delay, "cartpole"),

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..executors import rollout
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..rollout import check_fit
 from ..tasks import Task
@@ -61,7 +61,7 @@ EVENTS = (
 
 
 def survive(
-    policy: Policy, params: object, task: Task, event: Event, n_episodes: int = 100, seed: Seed = 0
+    policy: Policy, params: Vector, task: Task, event: Event, n_episodes: int = 100, seed: Seed = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Live through episodes in which something happens.
 
@@ -132,7 +132,7 @@ class _Inputs:
                 np.concatenate([part, np.zeros((len(sources), *part.shape[1:]), part.dtype)]) for part in self._state
             )
 
-    def act(self, params: object, values: np.ndarray) -> np.ndarray:
+    def act(self, params: Vector, values: np.ndarray) -> np.ndarray:
         """Return actions (action, episode) for what the task shows (feature, channel, episode)."""
         n_noise = max(0, int(self._sources.max()) + 1 - self._n_sources)
         noise = self._generator.standard_normal((n_noise, *values.shape[1:]), dtype=np.float32)
@@ -142,7 +142,7 @@ class _Inputs:
         return self._actions[0]
 
 
-def survival(policy: Policy, params: object, task: Task, n_episodes: int, seed: Seed) -> list[dict[str, Any]]:
+def survival(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: Seed) -> list[dict[str, Any]]:
     """Return what happens, of how many episodes that were upright before, and how many were upright after.
 
     Of episodes of LONG steps, all count as before, and those that do not end earlier as after.

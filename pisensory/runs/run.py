@@ -18,7 +18,7 @@ import numpy as np
 
 from ..blas import one_blas_thread
 from ..errors import ExecutorError, FileError, TaskError, check_bool, check_int, check_positive
-from ..executors import Executor, ExecutorLike, open_executor
+from ..executors import ExecutorLike, OpenExecutor, open_executor
 from ..files import PathLike, as_path, save_policy
 from ..parameters import check_params
 from ..policies import Policy
@@ -131,7 +131,7 @@ class Run:
     settings: Any
     config: dict[str, Any]
     begun: bool
-    executor: Executor
+    executor: OpenExecutor
     signals: StopSignals
     lock: RunLock
     best_params: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))

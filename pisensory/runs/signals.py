@@ -19,6 +19,10 @@ class TrainingInterrupted(KeyboardInterrupt):
 
     Attributes:
         signal_number: the signal.
+
+    Examples:
+        >>> issubclass(ps.TrainingInterrupted, KeyboardInterrupt)
+        True
     """
 
     def __init__(self, message: str, signal_number: int) -> None:

@@ -38,6 +38,11 @@ class AntTask(EnvironmentTask):
 
     Raises:
         MissingExtraError: if pybullet or pybullet-envs-gymnasium is not installed.
+
+    Examples:
+        >>> task = ps.AntTask(perturbation=ps.Perturbation(shuffle=True))  # its engine is not needed yet
+        >>> task.n_features, task.n_actions, task.max_steps
+        (28, 8, 1000)
     """
 
     max_steps: int = 1000

@@ -48,6 +48,10 @@ class Senses:
     Raises:
         InputError: if there are no features or channels, channels that steps cannot share equally, or another number
             of features than the grid has places.
+
+    Examples:
+        >>> ps.Senses(("left", "right"), n_channels=144).n_channels
+        144
     """
 
     names: tuple[str, ...]
@@ -98,6 +102,12 @@ class Task(ABC):
         perturbation: what is done to the inputs on their way to the policy.
         chunk_episodes: how many episodes are best stepped at once in one process.
         score_episodes: how many make up the scores that commands print at their end.
+
+    Examples:
+        >>> isinstance(ps.CartPoleSwingUp(), ps.Task)
+        True
+        >>> ps.CartPoleSwingUp("v1").config["version"]
+        'v1'
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # as every one is a dataclass

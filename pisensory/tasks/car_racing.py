@@ -60,6 +60,11 @@ class CarRacingTask(FramesTask):
     Raises:
         InputError: for an option that there is not, or a background that cannot be read.
         MissingExtraError: if Box2D is not installed.
+
+    Examples:
+        >>> task = ps.CarRacingTask(camera="hull")
+        >>> task.senses.grid, task.senses.n_channels, task.n_actions
+        ((16, 16), 144, 3)
     """
 
     max_steps: int = 1000

@@ -88,6 +88,13 @@ class CartPoleSwingUp(Task):
 
     Raises:
         InputError: for an unknown version or fewer than one step.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("v1", max_steps=100)
+        >>> task.senses.names
+        ('x', 'x_dot', 'cos(theta)', 'sin(theta)', 'theta_dot')
+        >>> task.n_actions
+        1
     """
 
     version: str = "harder"

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..errors import InputError, TaskError, check_array, show
+from ..parameters import Vector
 from .base import START, Task, TaskRun, episode_generator
 from .libraries import is_space
 
@@ -269,7 +270,7 @@ def count_outputs(name: str, space: Any) -> int:
     return int(space.shape[0])
 
 
-def scale_action(space: Any, outputs: Any) -> Any:
+def scale_action(space: Any, outputs: Vector) -> Any:
     """Return what a policy's outputs mean to an environment: what `GymTask` has it do.
 
     Args:
@@ -282,6 +283,11 @@ def scale_action(space: Any, outputs: Any) -> Any:
 
     Raises:
         InputError: for another space, or another number of outputs than it takes.
+
+    Examples:
+        >>> import gymnasium
+        >>> ps.scale_action(gymnasium.make("Pendulum-v1").action_space, [0.5])  # its bounds are -2 and 2
+        array([1.], dtype=float32)
     """
     n_outputs, values = count_outputs("the environment", space), check_array("outputs", outputs)
     if values.shape != (n_outputs,):

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_choice, check_int, import_extra, show
+from ..errors import InputError, check_choice, check_int, show
 from .base import START, episode_generator
 from .cartpole import TIME_STEP, TRACK_LIMIT, VERSIONS, CartPoleRun, accelerations, initial_state, reward
 from .drawing import draw_cartpole
 from .libraries import EpisodeCounter, load_library
+from .window import Window
 
 _IDS = {
     "pisensory/CartPoleSwingUpHarder-v0": "harder",
@@ -58,6 +59,12 @@ def register_envs() -> None:
     `pisensory.envs` does it, and so does importing pisensory if Gymnasium is already imported.
 
     Raises MissingExtraError if Gymnasium is not installed.
+
+    Examples:
+        >>> import gymnasium
+        >>> ps.register_envs()
+        >>> gymnasium.make("pisensory/CartPoleSwingUpHarder-v0").observation_space.shape
+        (5,)
     """
     load_library("gymnasium")
     _register("gymnasium", "GymnasiumCartPoleSwingUp", vector_entry_point=f"{__name__}:GymnasiumCartPoleSwingUpVector")
@@ -182,7 +189,7 @@ class _CartPole:
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:
-            self._window = _Window(_FRAMES_PER_SECOND)
+            self._window = Window(_FRAMES_PER_SECOND)
         self._window.show(picture)
         return None
 
@@ -333,30 +340,3 @@ def _state_option(options: dict[str, Any] | None) -> np.ndarray | None:
     if state.shape != (4,) or not np.isfinite(state).all():
         raise InputError(f"the state must be (x, x_dot, theta, theta_dot), finite, got {show(options['state'])}")
     return state
-
-
-class _Window:
-    """A window of pygame's that shows pictures at a steady rate."""
-
-    def __init__(self, frames_per_second: int) -> None:
-        self._pygame = import_extra("pygame", "viz")
-        self._frames_per_second = frames_per_second
-        self._pygame.display.init()
-        self._pygame.display.set_caption("pisensory")
-        self._screen: Any = None
-        self._clock = self._pygame.time.Clock()
-
-    def show(self, picture: np.ndarray) -> None:
-        """Show a picture (height, width, 3)."""
-        height, width, _ = picture.shape
-        if self._screen is None:
-            self._screen = self._pygame.display.set_mode((width, height))
-        surface = self._pygame.image.frombuffer(picture.tobytes(), (width, height), "RGB")
-        self._screen.blit(surface, (0, 0))
-        self._pygame.event.pump()
-        self._pygame.display.flip()
-        self._clock.tick(self._frames_per_second)
-
-    def close(self) -> None:
-        """Close the window."""
-        self._pygame.display.quit()

@@ -34,6 +34,11 @@ class GymTask(EnvironmentTask):
     Raises:
         InputError: for an environment that there is not, or spaces that cannot be.
         MissingExtraError: if the library is not installed.
+
+    Examples:
+        >>> task = ps.GymTask("CartPole-v1", max_steps=100)
+        >>> task.n_features, task.n_actions
+        (4, 2)
     """
 
     env: str | Callable[..., Any]

@@ -27,6 +27,13 @@ def perturb_env(env: Any, perturbation: Perturbation) -> Any:
 
     Raises:
         InputError: for an environment of neither library, or other observations.
+
+    Examples:
+        >>> import gymnasium
+        >>> env = ps.perturb_env(gymnasium.make("Pendulum-v1"), ps.Perturbation(shuffle=True, n_noise=2))
+        >>> observation, _ = env.reset(seed=0)
+        >>> observation.shape
+        (5,)
     """
     return _make_class(_CLASSES[library_of(env).__name__])(env, perturbation)
 

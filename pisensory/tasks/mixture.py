@@ -30,6 +30,11 @@ class Part:
 
     Raises:
         InputError: for a weight or reference that is not above 0, or a mixture as a part.
+
+    Examples:
+        >>> part = ps.Part(ps.CartPoleSwingUp("v1"), weight=0.5, reference=930.0)
+        >>> part.weight
+        0.5
     """
 
     task: Task
@@ -70,6 +75,13 @@ class Mixture(Task):
 
     Raises:
         InputError: for no parts, or parts that differ in their senses or actions.
+
+    Examples:
+        >>> task = ps.Mixture((
+        ...     ps.Part(ps.CartPoleSwingUp("harder"), weight=2.0), ps.Part(ps.CartPoleSwingUp("v1"), reference=930.0)
+        ... ))
+        >>> task.n_features
+        5
     """
 
     parts: tuple[Part, ...]

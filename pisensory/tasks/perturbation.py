@@ -67,6 +67,11 @@ class Perturbation:
     Raises:
         InputError: for a negative count or one beyond all use, no copies, a deviation below 0 or above 1e6, an
             unknown kind of noise, a share that is not from 0 to below 1, or a range that is none.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp("v1", perturbation=ps.Perturbation(n_copies=2, n_noise=3))
+        >>> task.n_features
+        13
     """
 
     shuffle: bool = False
@@ -309,6 +314,8 @@ class PerturbedRun(TaskRun):
         self._n_frames = n_frames
         self._step = 0
         self._heard = -1  # the last step whose observations were perturbed
+        self._shuffle_due = False
+        self._hand, self._hand_until = np.float32(0), 0  # a push by hand, and the step at which it is over
         self._past: np.ndarray | None = None  # of the late input (step, channel, candidate, episode), a ring
         self._noise = np.empty((len(draws), 0, perturbation.noise_places, self._n_channels), dtype=np.float32)
         self._noise_start = 0
@@ -344,14 +351,15 @@ class PerturbedRun(TaskRun):
                 noise += own[:, np.arange(noise.shape[1]) % self._n_sources]
             if self._absent.any():
                 noise[:, np.moveaxis(self._absent[self._positions], -1, 0)] = 0
-        due = np.flatnonzero(self._step % self._every == 0)
+        due = np.flatnonzero((self._step % self._every == 0) | self._shuffle_due)
         if len(due):
-            self._orders[due] = [self._draws[number].order(self._step) for number in due]
+            step = self._step or int(self._shuffle_due)
+            self._orders[due] = [self._draws[number].order(step) for number in due]
             newest = self._show(np.moveaxis(self._orders[self._positions], -1, 0))
         else:
             newest = self._indices[-1]
         self._indices = [*self._indices[1:], newest] if self._indices else self._n_frames * [newest]
-        self._heard = self._step
+        self._heard, self._shuffle_due = self._step, False
 
     def _spoil(self, values: np.ndarray) -> None:
         """Have faulty inputs read what they do (channel, feature, candidate, episode)."""
@@ -393,13 +401,40 @@ class PerturbedRun(TaskRun):
         """Move the task's own episodes one step on."""
         if not self._is_plain:
             self._hear()  # the streams of draws go on though nobody may have looked
-        if self.perturbation.pushes:
-            since = self._step - self._push_at
-            pushed = np.where((since >= 0) & (since < self.perturbation.push_steps), self._push, 0)
+        if self.perturbation.pushes or self._step < self._hand_until:
+            pushed = self.pushed
             if pushed.any():
-                actions = actions + pushed[self._positions][:, None].astype(np.float32)
+                actions = actions + pushed[:, None]
         self._step += 1
         return self.plain.step(actions, alive)
+
+    @property
+    def pushed(self) -> np.ndarray:
+        """What is added to the actions in this step (candidate, episode), float32."""
+        pushed: np.ndarray = np.zeros(self._positions.shape, dtype=np.float32)
+        if self.perturbation.pushes:
+            since = self._step - self._push_at
+            now = np.where((since >= 0) & (since < self.perturbation.push_steps), self._push, 0)
+            pushed += now[self._positions]
+        if self._step < self._hand_until:
+            pushed += self._hand
+        return pushed
+
+    def shuffle(self) -> None:
+        """Put the inputs of every episode into a new order before the next step, whatever else is to be done.
+
+        Raises InputError for a run with nothing done to its inputs, which keeps no order of them.
+        """
+        if self._is_plain:
+            raise InputError("a run whose inputs are left as they are cannot be shuffled: begin it with a perturbation")
+        self._shuffle_due = True
+
+    def push(self, action: float) -> None:
+        """Add a number to the actions, in this step and on, for as long as the perturbation's pushes last."""
+        self._hand, self._hand_until = (
+            np.float32(check_number("action", action)),
+            self._step + self.perturbation.push_steps,
+        )
 
     def keep(self, rows: np.ndarray) -> PerturbedRun:
         """Return the run of only these candidates; the streams of draws go on where they are."""

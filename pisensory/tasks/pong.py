@@ -42,6 +42,11 @@ class PongTask(FramesTask):
 
     Raises:
         MissingExtraError: if ale-py is not installed.
+
+    Examples:
+        >>> task = ps.PongTask()
+        >>> task.senses.grid, task.senses.n_channels, task.n_actions
+        ((14, 14), 144, 6)
     """
 
     max_steps: int = 27000

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import MAX_COUNT, MAX_NUMBERS, InputError, check_bool, check_int, import_extra
 from ..executors import Executor, ExecutorLike, rollout
 from ..files import MAX_BYTES, PathLike
-from ..parameters import check_params
+from ..parameters import Vector, check_params
 from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
@@ -41,6 +41,12 @@ class TrainResult:
         generations: done in all.
         env_steps: environment steps taken by the populations in all.
         run_dir: the run folder.
+
+    Examples:
+        >>> task = ps.CartPoleSwingUp(max_steps=50)
+        >>> result = ps.train(ps.MLPPolicy(), task, "runs/mlp", generations=1, population_size=4, n_episodes=2)
+        >>> result.generations, result.params.shape
+        (1, (113,))
     """
 
     policy: Policy
@@ -65,7 +71,7 @@ def train(
     sigma_min: float | None = None,
     diagonal: bool | None = None,
     seed: int | None = None,
-    init: object = None,
+    init: Vector | None = None,
     eval_every: int | None = None,
     n_eval_episodes: int | None = None,
     minutes: float | None = None,
@@ -113,6 +119,14 @@ def train(
         FileError: if the run folder is not one, is in use, or cannot be written.
         MissingExtraError: if TensorBoard is asked for and tensorboardX is not installed.
         TrainingInterrupted: on Ctrl-C or SIGTERM, once a checkpoint is written.
+
+    Examples:
+        >>> policy, task = ps.InvariantPolicy(), ps.CartPoleSwingUp("harder", max_steps=50)
+        >>> few = {"population_size": 4, "n_episodes": 2, "n_eval_episodes": 4}  # far too few
+        >>> ps.train(policy, task, "runs/few", generations=1, **few).generations
+        1
+        >>> ps.train(policy, task, "runs/few", generations=2, resume=True).generations
+        2
     """
     asked = given(TrainSettings, locals())
     generations = check_int("generations", generations, 1, MAX_COUNT)

@@ -1,5 +1,6 @@
-"""Videos of episodes: what agents do, what they sense, and what they attend to (extra `viz`)."""
+"""Episodes to look at: videos, and a window; what agents do, sense, and attend to (extra `viz`)."""
 
+from .show import Watched, watch
 from .write import write_video
 
-__all__ = ["write_video"]
+__all__ = ["Watched", "watch", "write_video"]

@@ -7,17 +7,19 @@ colours are those of the page, and can be told apart without seeing red and gree
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 
 from ..policies import Policy
 from ..recording import Recording
-from ..tasks import Task, TaskRun
+from ..tasks import Task
+from ..tasks.base import PerturbedRun
 from ..tasks.drawing import load_font, load_pillow
 
 MAX_ROWS = 64
-_WINDOW = 200  # the most steps that the traces show
+WINDOW = 200  # the most steps that the traces show
 _SCALE = 2  # traces are drawn at twice the size and shrunk, which makes them smooth
 
 PAPER, CARD, LINE = (251, 250, 247), (255, 255, 255), (222, 218, 209)
@@ -40,28 +42,33 @@ _ROWS, _LEAST_ROW, _MOST_ROW, _STRIP, _MOST_CELL = 230, 17, 42, 18, 28
 
 @dataclasses.dataclass(frozen=True)
 class Actor:
-    """An agent and its whole episode.
+    """An agent and its episode, the whole of it or the last that it has lived through.
 
     Attributes:
         name: what to call it.
         policy: its network.
         params: the flat vector (parameter,).
         episode: a recording of this one.
+        first: the step with which the recording begins.
+        earned: the sum of rewards before that.
     """
 
     name: str
     policy: Policy
     params: np.ndarray
     episode: Recording
+    first: int = 0
+    earned: float = 0.0
 
     @property
     def n_steps(self) -> int:
         """How many steps the episode lasted."""
-        return len(self.episode.rewards)
+        return self.first + len(self.episode.rewards)
 
     def score(self, step: int) -> float:
         """Return the sum of rewards before a step."""
-        return float(sum(self.episode.rewards[:step, 0]))  # one after the other, as a rollout does
+        # One after the other, as a rollout does.
+        return float(sum(self.episode.rewards[: step - self.first, 0], start=self.earned))
 
 
 class Film:
@@ -72,21 +79,33 @@ class Film:
         task: what they do.
         seed: of their episode, to be shown.
         width: of the pictures, in pixels.
+        hint: to be shown at the foot.
+        window: the steps that traces show; if None, those of the longest episode, but no more than 200.
     """
 
-    def __init__(self, actors: list[Actor], task: Task, seed: object, width: int) -> None:
-        self.actors, self.task = actors, task
-        self.footnote = f"{describe(task)}, seed {seed}"
+    def __init__(
+        self, actors: list[Actor], task: Task, seed: object, width: int, hint: str = "", window: int | None = None
+    ) -> None:
+        self.actors, self.task, self._hint = actors, task, hint
+        self.footnote = f"{describe(task, touched=bool(hint))}, seed {seed}"
         self._image, self._draw_module, _ = load_pillow()
         self._unit = width / 1280
         self._names, self._colors = _label_sources(task)
-        self._ranges = _ranges(actors, len(self._names))
-        self._window = min(_WINDOW, max(actor.n_steps for actor in actors))
+        self._ranges: np.ndarray = np.zeros(len(self._names))
+        self.follow(actors)
+        self._window = window or min(WINDOW, max(actor.n_steps for actor in actors))
         self._n_rows = min(task.n_features, MAX_ROWS)
         self._row = self._px(min(max(_ROWS / self._n_rows, _LEAST_ROW), _MOST_ROW))
         self._place(width)
         self._weights = [_first_weights(actor) for actor in actors]
         self._background = self._draw_background()
+
+    def follow(self, actors: list[Actor]) -> None:
+        """Go on with the same agents, further on in their episodes."""
+        self.actors = actors
+        for actor in actors:
+            sizes = np.abs(actor.episode.observations).max(axis=2)
+            np.maximum.at(self._ranges, actor.episode.sources, sizes)  # the largest of each source
 
     def _px(self, length: float) -> int:
         return max(1, round(length * self._unit))
@@ -116,6 +135,7 @@ class Film:
             self._write(draw, (x + self._px(_PAD), y + self._px(_HEAD) // 2), _cut(actor.name), _LARGE, INK, "lm")
         foot = self.size[1] - self._px(_FOOT) // 2
         self._write(draw, (self.size[0] - self._px(_MARGIN), foot), self.footnote, _SMALL, SOFT, "rm")
+        self._write(draw, (self._px(_MARGIN + 110), foot), self._hint, _SMALL, SOFT, "lm")
         return canvas
 
     def _font(self, size: float) -> Any:
@@ -138,7 +158,7 @@ class Film:
         for number, actor in enumerate(self.actors):
             canvas.paste(scenes[number], self._scenes[number])
             self._draw_score(draw, number, step)
-            heard = min(step, actor.n_steps - 1)
+            heard = min(step, actor.n_steps - 1) - actor.first
             self._draw_inputs(canvas, draw, number, heard)
             self._draw_matrices(canvas, draw, number, heard)
         return canvas
@@ -189,7 +209,8 @@ class Film:
         sources = episode.sources[steps, : self._n_rows, 0]
         inputs = episode.observations[steps, : self._n_rows, :, 0].astype(np.float64)  # (step, row, channel)
         height = _SCALE * self._row
-        values = np.clip(inputs / self._ranges[sources][:, :, None], -1, 1)
+        ranges = np.where(self._ranges > 0, self._ranges, 1.0)
+        values = np.clip(inputs / ranges[sources][:, :, None], -1, 1)
         heights = (np.arange(self._n_rows)[:, None] + 0.5) * height - 0.42 * height * values
         changes = [0, *(np.flatnonzero(np.any(np.diff(sources, axis=0), axis=1)) + 1), len(steps)]
         for row in range(self._n_rows):
@@ -253,16 +274,29 @@ class Film:
             text = f"first layer: -{largest:.1f} to +{largest:.1f}"
             self._write(draw, (corner[0] + width + self._px(16), corner[1] + self._px(5)), text, _SMALL, SOFT, "lm")
 
-    def draw_scene(self, run: TaskRun, actions: np.ndarray) -> Any:
+    def draw_scene(self, run: PerturbedRun, actions: np.ndarray) -> Any:
         """Return a picture of the task as it stands, an image of Pillow's, as large as fits the scene."""
-        picture = self._image.fromarray(run.picture((0, 0), actions, None, self.scene_size))
-        if picture.size == self.scene_size:
-            return picture
-        scene = self._image.new("RGB", self.scene_size, CARD)
-        ratio = min(inside / outside for inside, outside in zip(scene.size, picture.size))
-        picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
-        scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
+        scene = self._image.fromarray(run.picture((0, 0), actions, None, self.scene_size))
+        if scene.size != self.scene_size:
+            picture, scene = scene, self._image.new("RGB", self.scene_size, CARD)
+            ratio = min(inside / outside for inside, outside in zip(scene.size, picture.size))
+            picture = picture.resize(tuple(max(1, round(ratio * side)) for side in picture.size), self._image.LANCZOS)
+            scene.paste(picture, tuple((outside - inside) // 2 for outside, inside in zip(scene.size, picture.size)))
+        self._draw_push(self._draw_module.Draw(scene), float(run.pushed[0, 0]))
         return scene
+
+    def _draw_push(self, draw: Any, push: float) -> None:
+        """Draw an arrow at the top of a scene for what pushes there, beside the agent."""
+        if not push:
+            return
+        middle, level, side = self.scene_size[0] / 2, self._px(16), math.copysign(1.0, push)
+        reach, head = side * self._px(60) * min(abs(push), 2.0), side * self._px(12)
+        self._write(draw, (middle - side * self._px(8), level), "push", _NORMAL, ACCENT, "rm" if side > 0 else "lm")
+        draw.line([(middle, level), (middle + reach, level)], ACCENT, self._px(6))
+        draw.polygon(
+            [(middle + reach, level - abs(head)), (middle + reach + head, level), (middle + reach, level + abs(head))],
+            ACCENT,
+        )
 
 
 def _to_color(values: np.ndarray) -> np.ndarray:
@@ -284,14 +318,6 @@ def _label_sources(task: Task) -> tuple[list[str], list[tuple[int, int, int]]]:
     return names + [f"noise {number + 1}" for number in range(n_noise)], colors + n_noise * [_NOISE]
 
 
-def _ranges(actors: list[Actor], n_sources: int) -> np.ndarray:
-    """Return the largest size of each source (source,) in all that was heard of it."""
-    ranges = np.zeros(n_sources)
-    for actor in actors:
-        np.maximum.at(ranges, actor.episode.sources, np.abs(actor.episode.observations).max(axis=2))
-    return np.where(ranges > 0, ranges, 1.0)
-
-
 def _first_weights(actor: Actor) -> np.ndarray | None:
     """Return the weights (feature, unit) of the first layer, where it has one for each of the inputs."""
     policy = actor.policy
@@ -301,8 +327,8 @@ def _first_weights(actor: Actor) -> np.ndarray | None:
     return np.asarray(actor.params, dtype=np.float64)[where].reshape(shape).T
 
 
-def describe(task: Task) -> str:
-    """Say in a few words what the task is, and what is done to its inputs."""
+def describe(task: Task, touched: bool = False) -> str:
+    """Say in a few words what the task is, and what is done to its inputs, before they are `touched` by hand."""
     done, every = task.perturbation, task.perturbation.reshuffle_every
     parts = [f"each input {'twice' if done.n_copies == 2 else f'{done.n_copies} times'}"] * (done.n_copies > 1)
     parts += [f"{_span(done.n_noise)} noise input{'s' * (done.noise_places > 1)}"] * (done.noise_places > 0)
@@ -310,7 +336,7 @@ def describe(task: Task) -> str:
         parts.append(f"inputs shuffled every {_span(every)} steps")
     elif done.shuffle:
         parts.append("inputs shuffled")
-    return ", ".join([task.label, *(parts or ["inputs in order"])])
+    return ", ".join([task.label, *(parts or ["inputs in order" + " at first" * touched])])
 
 
 def _span(number: int | tuple[int, int]) -> str:

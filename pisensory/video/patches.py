@@ -8,7 +8,7 @@ Nothing is kept of an episode but the picture at hand: attention of a thousand s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,18 +37,21 @@ class PatchFilm:
         task: what they do; each sees it in its own view.
         seed: of their episode.
         width: of the pictures, in pixels.
+        hint: to be shown at the foot.
 
     Attributes:
         size: width and height of the pictures.
         scores: the return of each agent so far.
     """
 
-    def __init__(self, models: Mapping[str, tuple[Policy, np.ndarray]], task: Task, seed: Seed, width: int) -> None:
+    def __init__(
+        self, models: Mapping[str, tuple[Policy, np.ndarray]], task: Task, seed: Seed, width: int, hint: str = ""
+    ) -> None:
         self._image, self._draw_module, _ = load_pillow()
         self._unit = width / 1280
         self._names, self._models, self._seed = list(models), list(models.values()), seed
         self._tasks = [task.seen_as(policy.n_channels) for policy, _ in self._models]
-        self._footnote = f"{describe(task)}, seed {seed}"
+        self._footnote, self._hint = f"{describe(task, touched=bool(hint))}, seed {seed}", hint
         self.scores = [0.0] * len(self._models)
         n, margin, pad = len(models), self._px(_MARGIN), self._px(_PAD)
         card = (width - margin * (n + 1)) // n
@@ -58,6 +61,7 @@ class PatchFilm:
         self._cards = [(margin + number * (card + margin), margin, card, height) for number in range(n)]
         full = margin + height + self._px(_FOOT)
         self.size = (width - width % 2, full + full % 2)
+        self._canvas = self._draw_background()
 
     def _px(self, length: float) -> int:
         return max(1, round(length * self._unit))
@@ -69,19 +73,25 @@ class PatchFilm:
             for (policy, params), task in zip(self._models, self._tasks)
         ]
         bar = Progress(self._tasks[0].max_steps // steps_per_frame + 1, "frame", shown=progress)
-        canvas = self._draw_background()
         try:
             moments = [_every(episode, steps_per_frame) for episode in episodes]
             for together in itertools.zip_longest(*moments):
-                for number, step in enumerate(together):
-                    if step is not None:
-                        self._draw(canvas, number, step)
-                yield canvas.copy()
+                yield self.frame(together)
                 bar.update()
             for _ in range(n_still):
-                yield canvas
+                yield self._canvas
         finally:
             bar.close()
+
+    def note(self, moments: Sequence[Step]) -> None:
+        """Keep nothing: each picture shows its moment alone."""
+
+    def frame(self, moments: Sequence[Step | None]) -> Any:
+        """Return the picture of a moment of each agent's episode, None for one that stands as it was drawn last."""
+        for number, step in enumerate(moments):
+            if step is not None:
+                self._draw(self._canvas, number, step)
+        return self._canvas.copy()
 
     def _draw_background(self) -> Any:
         canvas = self._image.new("RGB", self.size, PAPER)
@@ -93,6 +103,7 @@ class PatchFilm:
                 self._write(draw, (left, caption), text, _SMALL, SOFT, "lm")
         foot = self.size[1] - self._px(_FOOT) // 2
         self._write(draw, (self.size[0] - self._px(_MARGIN), foot), self._footnote, _SMALL, SOFT, "rm")
+        self._write(draw, (self._px(_MARGIN + 110), foot), self._hint, _SMALL, SOFT, "lm")
         return canvas
 
     def _lefts(self, x: int) -> tuple[int, int]:
@@ -116,7 +127,7 @@ class PatchFilm:
             self._write(draw, (x + width - pad - self._px(150), y + head // 2), steps, _SMALL, ACCENT, "rm")
             return
         foot = self.size[1] - self._px(_FOOT) // 2
-        draw.rectangle((0, foot - self._px(12), self._px(200), foot + self._px(12)), PAPER)
+        draw.rectangle((0, foot - self._px(12), self._px(_MARGIN + 105), foot + self._px(12)), PAPER)
         self._write(draw, (self._px(_MARGIN), foot), f"step {step.number}", _SMALL, SOFT, "lm")
         seen, scene = (left for left in self._lefts(x))
         canvas.paste(self._seen(number, step), (seen, top))

@@ -67,16 +67,14 @@ def write_video(
     ending = path.suffix.lower()
     if ending not in _WIDTHS:
         raise InputError(f"a video's name must end in .mp4 or .gif, got {str(path)!r}")
-    width = check_int("width", _WIDTHS[ending] if width is None else width, _LEAST_WIDTH)
-    if width > _MOST_WIDTH:
-        raise InputError(f"width must be at most {_MOST_WIDTH} pixels, got {width}")
+    width = check_width(_WIDTHS[ending] if width is None else width)
     steps_per_frame = check_int("steps_per_frame", steps_per_frame, 1)
     frames_per_second = check_positive("frames_per_second", frames_per_second)
     if not 1 <= frames_per_second <= 50:  # more than 50 a second is more than a GIF can say
         raise InputError(f"frames_per_second must be 1 to 50, got {frames_per_second:g}")
     check_seed(seed)
     task = task.with_pictures()
-    vectors = _check_models(models, task)
+    vectors = check_models(models, task)
     load_pillow()
     if ending == ".mp4":
         import_extra("imageio_ffmpeg", "viz")
@@ -99,10 +97,15 @@ def write_video(
     return [actor.score(actor.n_steps) for actor in actors]
 
 
-def _check_models(models: Mapping[str, tuple[Policy, object]], task: Task) -> dict[str, tuple[Policy, np.ndarray]]:
-    """Return the models with their vectors (parameter,), or raise InputError for what cannot be filmed."""
+def check_width(width: int) -> int:
+    """Return the width of a picture in pixels, or raise InputError for one that nobody could see or draw."""
+    return check_int("width", width, _LEAST_WIDTH, _MOST_WIDTH)
+
+
+def check_models(models: Mapping[str, tuple[Policy, object]], task: Task) -> dict[str, tuple[Policy, np.ndarray]]:
+    """Return the models with their vectors (parameter,), or raise InputError for what cannot be shown."""
     if not 1 <= len(models) <= 2:
-        raise InputError(f"a video shows one model, or two side by side, got {len(models)}")
+        raise InputError(f"there must be one model, or two side by side, got {len(models)}")
     for name, (policy, _) in models.items():
         try:
             check_fit(policy, task.seen_as(policy.n_channels))

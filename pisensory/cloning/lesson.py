@@ -1,0 +1,109 @@
+"""A step of descent on a batch: its gradient, worked out in parts that workers can share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..policies import Policy
+from ..policies.base import State
+from .identify import identify
+
+# The work of a step, as numbers that are seen times parameters they meet, from which it is halved: some 20 ms. Half of
+# less would be done sooner than sent.
+_WORTH_HALVING = 2**26
+
+
+class Lesson(NamedTuple):
+    """Sequences to learn from, and who learns: everything a worker needs for the gradient of their loss.
+
+    Attributes:
+        policy: the student.
+        params: its vector (parameter,).
+        classifier: what tells inputs apart (class, 1 + hidden).
+        identify: the weight of that loss.
+        observations: (step, feature, channel, episode).
+        previous_actions, labels: (step, action, episode).
+        alive: (step, episode).
+        sources: (step, feature, episode).
+        state: what the sequences begin with, arrays (feature, channel, episode); None at the beginning of episodes.
+        n_alive: the steps in which episodes are alive, in this lesson and those it is a part with.
+    """
+
+    policy: Policy
+    params: np.ndarray
+    classifier: np.ndarray
+    identify: float
+    observations: np.ndarray
+    previous_actions: np.ndarray
+    labels: np.ndarray
+    alive: np.ndarray
+    sources: np.ndarray
+    state: State | None
+    n_alive: int
+
+    def parts(self) -> list[Lesson]:
+        """Return what this lesson is worked out in: two halves of its episodes if it is long, and else itself.
+
+        It depends on the lesson alone, so that the sum of their gradients has the same bits wherever they are worked
+        out.
+        """
+        n_episodes = self.alive.shape[1]
+        if n_episodes == 1 or self.observations.size * self.policy.n_params < _WORTH_HALVING:
+            return [self]
+        middle = n_episodes // 2
+        return [self._episodes(slice(None, middle)), self._episodes(slice(middle, None))]
+
+    def _episodes(self, some: slice) -> Lesson:
+        """Return the lesson of only some episodes."""
+
+        def cut(array: np.ndarray) -> np.ndarray:
+            return np.ascontiguousarray(array[..., some])  # as it will be once it was sent
+
+        return self._replace(
+            observations=cut(self.observations), previous_actions=cut(self.previous_actions), labels=cut(self.labels),
+            alive=cut(self.alive), sources=cut(self.sources),
+            state=None if self.state is None else tuple(cut(array) for array in self.state),
+        )  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What a lesson, or a part of it, comes to.
+
+    Attributes:
+        gradient: by the student's parameters, then the classifier's (parameter,).
+        loss: the mean squared error of the actions.
+        identify_loss: the mean cross-entropy of telling inputs apart.
+    """
+
+    gradient: np.ndarray
+    loss: float
+    identify_loss: float
+
+
+def study(lesson: Lesson) -> Outcome:
+    """Return a lesson's share of the losses of all it is a part with, and of their gradient."""
+    unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
+    difference = (unrolled.actions - lesson.labels) * lesson.alive[:, None]
+    n_actions = lesson.n_alive * difference.shape[1]
+    loss, d_hidden, d_classifier = 0.0, None, lesson.classifier
+    if lesson.identify and unrolled.hidden is not None:
+        share = int(lesson.alive.sum()) / lesson.n_alive
+        loss, d_classifier, d_hidden = identify(lesson.classifier, unrolled.hidden, lesson.sources, lesson.alive)
+        loss, d_classifier, d_hidden = (
+            share * loss, lesson.identify * share * d_classifier, lesson.identify * share * d_hidden
+        )  # fmt: skip
+    gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
+    return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float((difference**2).sum()) / n_actions, loss)
+
+
+def add(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the sum of the outcomes of a lesson's parts, in their order."""
+    total, *others = outcomes
+    for other in others:
+        total = Outcome(
+            total.gradient + other.gradient, total.loss + other.loss, total.identify_loss + other.identify_loss
+        )
+    return total

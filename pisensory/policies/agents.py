@@ -1,0 +1,92 @@
+"""Many agents of one policy, stepped as one batch: for a service, or many bodies of one kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, check_array, check_int, check_type, show
+from ..parameters import Tensor, Vector, check_params
+from .base import MOST_INPUTS, Policy, to_float32
+
+
+class Agents:
+    """Agents of one policy and one parameter vector, each in an episode of its own, that all act at once.
+
+    All have the same number of inputs. What one of them does depends on no other: `reset` begins the episodes of
+    those that are to begin, and the others go on.
+
+    Args:
+        policy: the network.
+        params: its flat vector (parameter,).
+        n_agents: how many.
+        n_features: the inputs of each; may be left out for a policy that takes a fixed number.
+
+    Raises:
+        InputError: for a vector that does not fit the policy, an impossible number of agents or inputs, or too many
+            of both together.
+
+    Examples:
+        >>> policy, params = ps.load_model("cartpole-invariant")
+        >>> agents = ps.Agents(policy, params, n_agents=3, n_features=5)
+        >>> agents.act(np.zeros((3, 5))).shape
+        (3, 1)
+    """
+
+    def __init__(self, policy: Policy, params: Vector, n_agents: int, n_features: int | None = None) -> None:
+        self.policy = check_type("policy", policy, Policy, "ps.InvariantPolicy()")
+        weights = policy.prepare(check_params(params, policy.n_params)[None])
+        n_features = policy.n_features if n_features is None else n_features
+        if n_features is None:
+            raise InputError("n_features must be given for a policy that takes any number of inputs, got None")
+        n_features = policy.check_n_features(n_features)
+        n_agents = check_int("n_agents", n_agents, 1, MOST_INPUTS // n_features)
+        self._run = policy.start(weights, n_features, n_agents)
+        self._shape = (self._run.observations.shape[3], *self._run.observations.shape[1:3])
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __repr__(self) -> str:
+        return f"Agents({self.policy.label}, {len(self)} agents of {self._shape[1]} inputs)"
+
+    def act(self, observations: Tensor) -> np.ndarray:
+        """Return the actions (agent, action), float32 in [-1, 1], and advance the state of every agent.
+
+        Args:
+            observations: (agent, feature), or (agent, feature, channel).
+
+        Raises:
+            InputError: if they are of another shape, not finite, or not numeric. The agents are then as before.
+        """
+        values = to_float32(observations, "the observations")
+        shape = self._shape if self.policy.n_channels != 1 else self._shape[:2]
+        if values.shape != shape:
+            form = "(agent, feature)" if len(shape) == 2 else "(agent, feature, channel)"
+            raise InputError(f"the observations must be of the shape {shape} {form}, got {values.shape}")
+        if not np.isfinite(values).all():
+            raise InputError("the observations hold values that are NaN or infinite")
+        self._run.observations[0] = values.reshape(self._shape).transpose(1, 2, 0)
+        with np.errstate(over="ignore"):
+            self._run.step()
+        return self._run.actions[0].T.copy()
+
+    def reset(self, agents: Any = None) -> None:
+        """Begin new episodes: forget the state and the previous action.
+
+        Args:
+            agents: whose: numbers, or True and False for each (agent,); all if None.
+
+        Raises:
+            InputError: for numbers that no agent has, or a mask of another length.
+        """
+        which = check_array("agents", np.arange(len(self)) if agents is None else agents)
+        if which.dtype.kind == "f" and which.size == 0:  # an empty list
+            which = which.astype(int)
+        fits = which.shape == (len(self),) if which.dtype.kind == "b" else which.dtype.kind in "iu" and which.ndim == 1
+        if not fits or (which.dtype.kind != "b" and ((which < 0) | (which >= len(self))).any()):
+            raise InputError(
+                f"agents must be numbers from 0 to {len(self) - 1}, or {len(self)} bools, got {show(agents)}"
+            )
+        self._run.forget(which)
