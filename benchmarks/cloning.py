@@ -11,16 +11,13 @@ take turns, so that what else the machine does falls on both. NumPy has one thre
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
 
-# OpenBLAS splits even small products over its threads, which wait for each other. To be said before NumPy loads.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
+import machine  # before NumPy: OpenBLAS splits even small products over its threads, which wait for each other
 import numpy as np
 
 import pisensory as ps
@@ -155,6 +152,7 @@ def main():
         step(), step()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
+    machine.report()
     for name, policy in POLICIES.items():
         measure(name, policy, options.repetitions)
         measure_memory(name)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import machine  # before NumPy
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -25,6 +26,7 @@ FRAMES, ROUNDS, SECONDS = 300, 7, 5
 
 def main() -> None:
     """Measure and print."""
+    machine.report()
     policy = ps.InvariantPolicy()
     random = 0.1 * np.random.default_rng(0).standard_normal(policy.n_params)
     params = ps.load_params(sys.argv[1]) if len(sys.argv) > 1 else random

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import pickle
 import time
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
+import machine  # before NumPy: one thread a process
 import numpy as np
 
 import pisensory as ps
@@ -140,6 +137,7 @@ def main():
     parser.add_argument("--handover", type=float, help="seconds a chunk, of the trainer (default: as measured)")
     parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: %(default)s)")
     options = parser.parse_args()
+    machine.report()
     policy, params = ps.load_model(options.model)
     task = ps.CartPoleSwingUp("v1")
 

@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-# One BLAS thread here too, as in the workers. It has to be said before NumPy loads.
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
+import machine  # before NumPy: it says how many threads BLAS has
 import numpy as np
 
 import pisensory as ps
@@ -46,8 +42,8 @@ def population(weights):
     return center + 0.001 * np.random.default_rng(0).standard_normal((N_CANDIDATES, len(center)))
 
 
-def measure_rollout(candidates, version, n_jobs, repetitions):
-    """Print the speed of whole rollouts; return environment steps a second."""
+def measure_rollout(candidates, version, n_jobs, repetitions, length):
+    """Print the speed of whole rollouts; return environment steps a second. `length`: of the yardstick, seconds."""
     task = ps.CartPoleSwingUp(version)
     policy = ps.InvariantPolicy()
     executor = ps.SerialExecutor() if n_jobs == 1 else ps.ProcessExecutor(n_jobs)
@@ -63,7 +59,8 @@ def measure_rollout(candidates, version, n_jobs, repetitions):
     speed = steps / seconds
     print(
         f"rollout, {version}, {n_jobs} process{'es' if n_jobs > 1 else ''}: {speed / 1e6:5.2f} million steps a "
-        f"second, {seconds:.2f} s for 256 x 16 episodes ({100 * alive:.0f} % alive to the end)"
+        f"second, {speed * length:.0f} a yardstick, {seconds:.2f} s for 256 x 16 episodes ({100 * alive:.0f} % alive "
+        "to the end)"
     )
     return speed
 
@@ -116,7 +113,7 @@ def measure_act(repetitions):
             agent.act(observation)
 
     ours = median_seconds(act_many, repetitions) * 1000
-    print(f"agent.act, 5 inputs: {ours:.1f} microseconds")
+    print(f"agent.act, 5 inputs: {ours:.1f} microseconds, {ours / 1e6 / machine.yardstick():.4f} yardsticks")
     try:
         import torch
     except ImportError:
@@ -181,11 +178,11 @@ def main():
     parser.add_argument("--weights", help=".npz with 913 parameters (default: zeros)")
     parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: 5)")
     options = parser.parse_args()
-    candidates = population(options.weights)
-    one = measure_rollout(candidates, "v1", 1, options.repetitions)
-    two = measure_rollout(candidates, "v1", 2, options.repetitions)
+    candidates, length = population(options.weights), machine.report()
+    one = measure_rollout(candidates, "v1", 1, options.repetitions, length)
+    two = measure_rollout(candidates, "v1", 2, options.repetitions, length)
     print(f"two processes are {two / one:.2f} times as fast as one")
-    measure_rollout(candidates, "harder", 2, options.repetitions)
+    measure_rollout(candidates, "harder", 2, options.repetitions, length)
     measure_generation(candidates)
     measure_memory()
     measure_import(options.repetitions)

@@ -12,15 +12,12 @@ makes it exact: patches in no order of their own, none counted for others, all s
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 import tracemalloc
 from unittest import mock
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
+import machine  # before NumPy: one thread
 import numpy as np
 
 import pisensory as ps
@@ -224,7 +221,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--blocks", type=int, default=6, help="of each, of 40 calls (default: %(default)s)")
     n_blocks = parser.parse_args().blocks
-    print(f"NumPy {np.__version__}, PyTorch {torch.__version__ if torch else 'not installed'}, one thread")
+    machine.report()
+    print(f"PyTorch {torch.__version__ if torch else 'not installed'}, one thread")
     cut = ps.Patches(6, 6)
     car, color, pong = drive(4, 96, 1, cut), busy(1, 96, 3, ps.Patches(7, 4)), rally(4, 84, 1, cut)
     networks = (torch_eyes.InvariantDriver, torch_eyes.AttentionAgent, TorchPong) if torch else (None,) * 3
