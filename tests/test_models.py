@@ -50,8 +50,9 @@ def test_driver_scores_what_its_header_says_with_its_patches_in_any_order():
         for shuffle in (False, True)
     )
     np.testing.assert_array_equal(plain, shuffled)
-    assert np.median(plain) > 880
-    assert about["scores"]["plain"]["mean"] > 850
+    said = about["scores"]["plain"]
+    assert abs(np.mean(plain) - said["mean"]) < 3 * said["std"] / 2
+    assert said["mean"] > 800
     assert params.astype(np.float32).tolist() == params.tolist()
 
 
