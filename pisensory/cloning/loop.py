@@ -147,7 +147,8 @@ def clone(
         init: the first vector (parameter,) (random, uniform within 1/sqrt(inputs of a layer)).
         minutes: stop after this time, if the rounds are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
-        n_jobs: processes that live through episodes, score the student, and of which two share each long step of descent; -1 for one a core.
+        n_jobs: processes that live through episodes and score the student, and of which two share each long step of
+            descent; -1 for one a core.
         executor: where it is scored: "serial", "processes", "dask:ADDRESS", or an object with
             `map(function, items)`.
         progress: show a progress bar; a text stands before it.
