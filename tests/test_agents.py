@@ -7,7 +7,8 @@ import pisensory as ps
 
 INVARIANT = ps.InvariantPolicy(n_actions=2, head_sizes=(4,))
 PATCHES = ps.PatchPolicy(grid=(3, 3), n_votes=2, proj_dim=4, n_frames=2, patch_size=2)
-POLICIES = [(INVARIANT, 6), (ps.MLPPolicy(4, 3), None), (PATCHES, 5)]
+LSTM = ps.LSTMPolicy(n_features=6, n_actions=2, hidden_size=4)
+POLICIES = [(INVARIANT, 6), (ps.MLPPolicy(4, 3), None), (PATCHES, 5), (LSTM, None)]
 
 
 @pytest.mark.parametrize(("policy", "n_features"), POLICIES)
@@ -32,6 +33,21 @@ def test_a_batch_acts_as_its_agents_alone_though_some_begin_anew(policy, n_featu
     batch.reset()
     np.testing.assert_allclose(batch.act(seen), [policy.agent(params).act(one) for one in seen], rtol=0, atol=1e-5)
     assert policy.kind == "mlp" or not np.allclose(first, batch.act(seen), atol=1e-6)
+
+
+@pytest.mark.parametrize(("policy", "n_features"), POLICIES)
+def test_agents_that_do_not_act_stay_as_they_are(policy, n_features):
+    rng = np.random.default_rng(0)
+    params = 0.3 * rng.standard_normal(policy.n_params)
+    batch, alone = ps.Agents(policy, params, 5, n_features), [policy.agent(params) for _ in range(5)]
+    shape = (5, n_features or policy.n_features, policy.n_channels)
+    shape = shape[:2] if policy.n_channels == 1 else shape
+    for step in range(15):
+        seen = rng.standard_normal(shape) if policy.n_channels == 1 else rng.integers(0, 255, shape)
+        which = rng.permutation(5)[: rng.integers(1, 6)]
+        actions = batch.act(seen[which], which if step % 2 else which.tolist())
+        expected = [alone[number].act(one) for number, one in zip(which, seen[which])]
+        np.testing.assert_allclose(actions, expected, rtol=0, atol=1e-5)
 
 
 def test_the_order_of_inputs_changes_no_bit_in_a_batch():

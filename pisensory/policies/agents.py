@@ -51,26 +51,36 @@ class Agents:
     def __repr__(self) -> str:
         return f"Agents({self.policy.label}, {len(self)} agents of {self._shape[1]} inputs)"
 
-    def act(self, observations: Tensor) -> np.ndarray:
-        """Return the actions (agent, action), float32 in [-1, 1], and advance the state of every agent.
+    def act(self, observations: Tensor, agents: Any = None) -> np.ndarray:
+        """Return the actions (agent, action), float32 in [-1, 1], and advance the state of these agents.
 
         Args:
-            observations: (agent, feature), or (agent, feature, channel).
+            observations: (agent, feature), or (agent, feature, channel), of those that act.
+            agents: which act: numbers, or True and False for each (agent,); all if None. The others stay as they are;
+                a step takes the time of all.
 
         Raises:
-            InputError: if they are of another shape, not finite, or not numeric. The agents are then as before.
+            InputError: if they are of another shape, not finite, or not numeric, or for numbers that no agent has, or
+                has twice. The agents are then as before.
         """
+        which = self._check_agents(agents)
         values = to_float32(observations, "the observations")
-        shape = self._shape if self.policy.n_channels != 1 else self._shape[:2]
+        whole = (len(which), *self._shape[1:])
+        shape = whole if self.policy.n_channels != 1 else whole[:2]
         if values.shape != shape:
             form = "(agent, feature)" if len(shape) == 2 else "(agent, feature, channel)"
             raise InputError(f"the observations must be of the shape {shape} {form}, got {values.shape}")
         if not np.isfinite(values).all():
             raise InputError("the observations hold values that are NaN or infinite")
-        self._run.observations[0] = values.reshape(self._shape).transpose(1, 2, 0)
+        self._run.observations[0][..., which] = values.reshape(whole).transpose(1, 2, 0)
+        waiting = np.delete(np.arange(len(self)), which)
+        before = [array[..., waiting] for array in self._run.memory()]
         with np.errstate(over="ignore"):
             self._run.step()
-        return self._run.actions[0].T.copy()
+        actions = self._run.actions[0].T[which]
+        for array, old in zip(self._run.memory(), before):
+            array[..., waiting] = old
+        return actions
 
     def reset(self, agents: Any = None) -> None:
         """Begin new episodes: forget the state and the previous action.
@@ -81,12 +91,19 @@ class Agents:
         Raises:
             InputError: for numbers that no agent has, or a mask of another length.
         """
-        which = check_array("agents", np.arange(len(self)) if agents is None else agents)
+        self._run.forget(self._check_agents(agents))
+
+    def _check_agents(self, agents: Any) -> np.ndarray:
+        """Return the numbers of these agents; raise InputError if there are no such agents."""
+        if agents is None:
+            return np.arange(len(self))
+        which = check_array("agents", agents)
         if which.dtype.kind == "f" and which.size == 0:  # an empty list
             which = which.astype(int)
         fits = which.shape == (len(self),) if which.dtype.kind == "b" else which.dtype.kind in "iu" and which.ndim == 1
-        if not fits or (which.dtype.kind != "b" and ((which < 0) | (which >= len(self))).any()):
+        numbers = np.flatnonzero(which) if which.dtype.kind == "b" else which
+        if not fits or not set(numbers.tolist()) <= set(range(len(self))) or len(set(numbers.tolist())) < len(numbers):
             raise InputError(
-                f"agents must be numbers from 0 to {len(self) - 1}, or {len(self)} bools, got {show(agents)}"
+                f"agents must be different numbers from 0 to {len(self) - 1}, or {len(self)} bools, got {show(agents)}"
             )
-        self._run.forget(which)
+        return numbers

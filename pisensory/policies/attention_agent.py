@@ -133,6 +133,6 @@ class AttentionAgentRun(PolicyRun):
         kept._head.take(self._head, rows)
         return kept
 
-    def forget(self, episodes: np.ndarray) -> None:
-        """Begin these episodes anew."""
-        self._head.forget(episodes)
+    def memory(self) -> list[np.ndarray]:
+        """Return what the LSTM remembers, and the action."""
+        return self._head.memory()

@@ -63,9 +63,17 @@ class PolicyRun(ABC):
         """
         self.actions[...] = before.actions
 
+    def memory(self) -> list[np.ndarray]:
+        """Return all that the next step goes on from, the actions among it: the run's own arrays (..., episode).
+
+        At the beginning of an episode they are zero.
+        """
+        return [self.actions]
+
     def forget(self, episodes: np.ndarray) -> None:
         """Begin these episodes (indices or a mask) anew."""
-        self.actions[..., episodes] = 0
+        for array in self.memory():
+            array[..., episodes] = 0
 
     def inside(self) -> dict[str, np.ndarray]:
         """Return what there is to see in the network after a step: name -> (candidate, ..., episode).

@@ -196,10 +196,9 @@ class InvariantRun(PolicyRun):
         hidden, self.cell[...] = state
         self._doubled_hidden.matrices[...] = 2 * hidden
 
-    def forget(self, episodes: np.ndarray) -> None:
-        """Begin these episodes anew."""
-        for array in (self.actions, self.cell, self._doubled_hidden.matrices):
-            array[..., episodes] = 0
+    def memory(self) -> list[np.ndarray]:
+        """Return actions, c, and the doubled h."""
+        return [self.actions, self.cell, self._doubled_hidden.matrices]
 
     def inside(self) -> dict[str, np.ndarray]:
         """Return latent code, attention, hidden and cell state, (candidate, ..., episode), of the last step."""

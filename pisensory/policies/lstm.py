@@ -110,6 +110,10 @@ class LSTMRun(PolicyRun):
         """Return h and c (candidate, 1, hidden, episode)."""
         return 0.5 * self._heard.matrices[:, :, 1:], self._cell.matrices
 
+    def memory(self) -> list[np.ndarray]:
+        """Return actions, c, and the doubled h."""
+        return [self.actions, self._cell.matrices, self._heard.matrices[:, :, 1:]]
+
     def step(self) -> None:
         """Compute `actions` from `observations` and the actions before, as they were taken, and advance the LSTMs."""
         np.clip(self._values, -_LARGEST, _LARGEST, out=self._values)

@@ -343,10 +343,9 @@ class PatchRun(PolicyRun):
         self._latent[...] = before._latent
         self._head.take(before._head, np.arange(len(self._seen)))
 
-    def forget(self, episodes: np.ndarray) -> None:
-        """Begin these episodes anew."""
-        self._latent[:, episodes] = 0
-        self._head.forget(episodes)
+    def memory(self) -> list[np.ndarray]:
+        """Return the latent code and what the head remembers."""
+        return [np.moveaxis(self._latent, 1, -1), *self._head.memory()]
 
 
 class _VoteHead:
@@ -387,10 +386,9 @@ class _VoteHead:
         self._voting.take(head._voting, rows)
         self._share[...] = head._share[rows]
 
-    def forget(self, episodes: np.ndarray) -> None:
-        """Begin these episodes anew."""
-        self._voting.forget(episodes)
-        self._share[..., episodes] = 0
+    def memory(self) -> list[np.ndarray]:
+        """Return what the LSTM remembers, and the gate."""
+        return [*self._voting.memory(), self._share]
 
 
 class _DenseHead:
@@ -420,8 +418,9 @@ class _DenseHead:
     def take(self, head: _DenseHead, rows: np.ndarray) -> None:
         """Take over the state of these candidates of another head: there is none."""
 
-    def forget(self, episodes: np.ndarray) -> None:
-        """Begin these episodes anew: there is nothing to forget."""
+    def memory(self) -> list[np.ndarray]:
+        """Return the actions."""
+        return [self.actions]
 
 
 def _last(policy: PatchPolicy) -> str:

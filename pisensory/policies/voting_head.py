@@ -121,10 +121,9 @@ class VotingHead:
         self._cell.matrices[...] = head._cell.matrices[rows]
         self.places[...] = head.places[rows]
 
-    def forget(self, episodes: np.ndarray) -> None:
-        """Begin these episodes anew."""
-        for array in (self.heard.matrices[:, :, 1:], self._cell.matrices):  # all but the constant one
-            array[..., episodes] = 0
+    def memory(self) -> list[np.ndarray]:
+        """Return the doubled h, the action, and c: own arrays (..., episode)."""
+        return [self.heard.matrices[:, :, 1:], self._cell.matrices]  # all but the constant one
 
 
 def places_of(grid: tuple[int, int]) -> np.ndarray:
