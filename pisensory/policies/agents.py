@@ -69,7 +69,9 @@ class Agents:
         shape = whole if self.policy.n_channels != 1 else whole[:2]
         if values.shape != shape:
             form = "(agent, feature)" if len(shape) == 2 else "(agent, feature, channel)"
-            raise InputError(f"the observations must be of the shape {shape} {form}, got {values.shape}")
+            raise InputError(
+                f"the observations of {len(which)} agents must be of the shape {shape} {form}, got {values.shape}"
+            )
         if not np.isfinite(values).all():
             raise InputError("the observations hold values that are NaN or infinite")
         self._run.observations[0][..., which] = values.reshape(whole).transpose(1, 2, 0)
