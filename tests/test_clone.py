@@ -137,6 +137,20 @@ def test_gradients_of_telling_inputs_apart_are_those_of_central_differences(seed
             assert gradient[place] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-5, abs=1e-8)
 
 
+def test_steps_that_are_asked_together_change_no_bit_of_the_gradients(monkeypatch):
+    rng = np.random.default_rng(0)
+    classifier, hidden = rng.standard_normal((4, 6)), rng.standard_normal((11, 3, 5, 4)).astype(np.float32)
+    sources, alive = rng.integers(0, 4, (11, 3, 4)), rng.random((11, 4)) < 0.8
+    results = []
+    for n_together in (1, 4, 11):
+        monkeypatch.setattr("pisensory.cloning.identify._COLUMNS", n_together * 3 * 4)
+        results.append(identify(classifier, hidden, sources, alive))
+    for loss, *gradients in results[1:]:
+        assert loss == pytest.approx(results[0][0], rel=1e-6)
+        for one, other in zip(gradients, results[0][1:]):
+            np.testing.assert_array_equal(one, other)
+
+
 def make_lesson(n_alive_in_second_half=25):
     """Return a lesson of 6 episodes, the last three of which live for so many of its 25 steps."""
     batch = collect(TEACHER, (STUDENT, PARAMS), TASK, 6, seed=1, with_sources=True).beginning(25)
