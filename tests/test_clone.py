@@ -84,6 +84,23 @@ def test_workers_share_a_batch_without_changing_it(n_jobs):
         assert not np.moveaxis(getattr(together, name), -1, 1)[dead].any()
 
 
+@pytest.mark.parametrize("n_episodes", [5, 8, 64])
+def test_no_worker_is_without_a_part_of_a_batch(n_episodes):
+    jobs = []
+
+    class Two(ps.SerialExecutor):
+        n_near = 2
+
+        def map(self, function, items):
+            jobs.extend(items)
+            return map(function, items)
+
+    together = collect(TEACHER, (STUDENT, PARAMS), TASK, n_episodes, 3, executor=Two())
+    assert len(jobs) == 2 and all((job[1].episodes >= 0).any() for job in jobs)
+    alone = collect(TEACHER, (STUDENT, PARAMS), TASK, n_episodes, 3)
+    np.testing.assert_array_equal(together.observations, alone.observations)
+
+
 def test_teacher_has_its_share_in_the_actions():
     batches = [collect(TEACHER, (STUDENT, PARAMS), TASK, 3, 1, shares) for shares in ((0, 0.8), (0, 0), (1, 1))]
     first, student, teacher = (batch.previous_actions[1, 0] for batch in batches)
