@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -166,6 +167,26 @@ def test_steps_that_are_asked_together_change_no_bit_of_the_gradients(monkeypatc
         assert loss == pytest.approx(results[0][0], rel=1e-6)
         for one, other in zip(gradients, results[0][1:]):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep or return memory as they like")
+def test_memory_is_kept_from_one_lesson_to_the_next():
+    """A lesson fills some 20 MB, which are 5000 pages."""
+    program = """
+import resource, numpy as np, pisensory as ps
+from pisensory.cloning.lesson import Lesson, study
+policy = ps.InvariantPolicy(n_embeddings=32, hidden_size=24, head_sizes=(32,))
+seen, actions = np.ones((40, 5, 1, 64), np.float32), np.ones((40, 1, 64), np.float32)
+alive, sources = np.ones((40, 64), bool), np.zeros((40, 5, 64), np.int16)
+nothing = np.zeros((6, 25))
+lesson = Lesson(policy, np.ones(policy.n_params), nothing, 0.3, seen, actions, actions, alive, sources, None, 1)
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    study(lesson)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    command = [sys.executable, "-c", program]
+    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) < 1000
 
 
 def make_lesson(n_alive_in_second_half=25):
