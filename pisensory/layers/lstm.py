@@ -145,9 +145,10 @@ def lstm_step_back(
     np.multiply(d_cell, gates.entry, out=d_gates.update)
     np.multiply(d_cell, gates.forget, out=d_cell)
     # A doubled sigmoid is 1 + t with t = tanh(score), of slope 1 - t^2 = (1 + t)(2 - (1 + t)).
-    slopes = np.subtract(_TWO, gates.sigmoids)
-    np.multiply(slopes, gates.sigmoids, out=slopes)
-    np.multiply(d_gates.sigmoids, slopes, out=d_gates.sigmoids)
+    for gate, d_gate in ((gates.entry, d_gates.entry), (gates.forget, d_gates.forget), (gates.output, d_gates.output)):
+        np.subtract(_TWO, gate, out=slope)
+        np.multiply(slope, gate, out=slope)
+        np.multiply(d_gate, slope, out=d_gate)
     np.multiply(gates.update, gates.update, out=slope)
     np.subtract(_ONE, slope, out=slope)
     np.multiply(d_gates.update, slope, out=d_gates.update)

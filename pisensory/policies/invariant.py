@@ -334,8 +334,11 @@ class InvariantSequence(Unrolled):
         d_lstm, d_attend = np.zeros_like(self._lstm), np.zeros_like(self._attend)
         d_cell = np.zeros_like(self._cell[0])
         d_before = np.zeros_like(d_cell)  # the gradient by 2 h, through the step after
-        d_scores = np.empty_like(self._attention[0].planes)
-        d_gates = layers.as_gates(layers.wide_block(np.empty_like(self._gates[0].block.planes)), np.empty_like(d_cell))
+        # The scratch of one layer after the other in the same memory, to leave room in the cache.
+        d_planes, d_scores = np.empty_like(self._gates[0].block.planes), np.empty_like(self._attention[0].planes)
+        if d_scores.size <= d_planes.size:
+            d_scores = d_planes.reshape(-1)[: d_scores.size].reshape(d_scores.shape)
+        d_gates = layers.as_gates(layers.wide_block(d_planes), np.empty_like(d_cell))
         _, attention_step_back = self.policy.attention_steps(self._n_features)
         for some, keys, attention in zip(reversed(self._some), reversed(self._keys), reversed(self._attention)):
             d_doubled = attention_step_back(
