@@ -123,26 +123,26 @@ def _chunks_of(
     return chunks
 
 
-def single_chunk(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: Seed) -> Chunk:
+def single_chunk(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: Seed, least_rows: int = 1) -> Chunk:
     """Return all episodes of one vector (parameter,) as a chunk that keeps its rows, to look at.
 
-    They are, bit for bit, those that a rollout of as many episodes scores. `Chunk.in_order` puts what its rows
-    show in the episodes' order.
+    They are, bit for bit, those that a rollout of as many episodes scores, unless they are to be in so many rows at
+    least, as far as rows of four go round. `Chunk.in_order` puts what its rows show in the episodes' order.
 
     Raises InputError as `make_chunks` does.
     """
     check_fit(policy, task)
     vector = check_params(params, policy.n_params)
-    episodes = _cut_episodes(task, n_episodes)
+    episodes = _cut_episodes(task, n_episodes, least_rows)
     candidates = np.zeros(len(episodes), dtype=np.intp)
     return Chunk(policy, task, check_seed(seed), vector[None], candidates, episodes, drops_rows=False)
 
 
-def _cut_episodes(task: Task, n_episodes: int) -> np.ndarray:
+def _cut_episodes(task: Task, n_episodes: int, least_rows: int = 1) -> np.ndarray:
     """Return the numbers of a candidate's episodes (block, episode), filled up with -1."""
     n_episodes = check_int("n_episodes", n_episodes, 1, MAX_EPISODES)
     widest = min(_BLOCK, task.chunk_episodes, _ROW_INPUTS // (task.n_features * task.n_channels))
-    n_blocks = _ceil_divide(n_episodes, max(1, widest))
+    n_blocks = max(_ceil_divide(n_episodes, max(1, widest)), min(least_rows, _ceil_divide(n_episodes, 4)))
     # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
     # depends on how many rows are stepped together.
     block = max(4, _ceil_divide(n_episodes, n_blocks))

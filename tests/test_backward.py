@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pisensory as ps
-from pisensory.policies import policy_from_config
+from pisensory.policies import invariant, policy_from_config
 
 # Made once with PyTorch 2.13: random weights, inputs and targets, the actions, and autograd's gradient of half
 # the squared error.
@@ -108,6 +108,22 @@ def test_order_of_inputs_does_not_change_the_gradient():
     np.testing.assert_allclose(
         second.gradient(second.actions - targets), gradient, rtol=0, atol=1e-5 * np.abs(gradient).max()
     )
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "softmax"])
+def test_steps_that_are_taken_together_change_no_bit(monkeypatch, aggregation):
+    """Attention of one step at a time, of four (and of three at the end), and of all."""
+    policy = ps.AblatedPolicy(2, 6, 4, 5, aggregation=aggregation)
+    params, observations, previous, targets = random_batch(policy, 11, 4, seed=0)
+    d_hidden = np.random.default_rng(1).standard_normal((11, 3, policy.state_size, 4))
+    results = []
+    for n_together in (1, 4, 11):
+        monkeypatch.setattr(invariant, "_COLUMNS", n_together * 3 * 4)
+        unrolled = policy.unroll(params, observations, previous)
+        results.append((unrolled.actions, unrolled.gradient(unrolled.actions - targets, d_hidden)))
+    for actions, gradient in results[1:]:
+        np.testing.assert_array_equal(actions, results[0][0])
+        np.testing.assert_array_equal(gradient, results[0][1])
 
 
 def test_gradient_is_finite_for_observations_as_large_as_float32():

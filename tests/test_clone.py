@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,23 @@ def test_workers_share_a_batch_without_changing_it(n_jobs):
         assert not np.moveaxis(getattr(together, name), -1, 1)[dead].any()
 
 
+@pytest.mark.parametrize("n_episodes", [5, 8, 64])
+def test_no_worker_is_without_a_part_of_a_batch(n_episodes):
+    jobs = []
+
+    class Two(ps.SerialExecutor):
+        n_near = 2
+
+        def map(self, function, items):
+            jobs.extend(items)
+            return map(function, items)
+
+    together = collect(TEACHER, (STUDENT, PARAMS), TASK, n_episodes, 3, executor=Two())
+    assert len(jobs) == 2 and all((job[1].episodes >= 0).any() for job in jobs)
+    alone = collect(TEACHER, (STUDENT, PARAMS), TASK, n_episodes, 3)
+    np.testing.assert_array_equal(together.observations, alone.observations)
+
+
 def test_teacher_has_its_share_in_the_actions():
     batches = [collect(TEACHER, (STUDENT, PARAMS), TASK, 3, 1, shares) for shares in ((0, 0.8), (0, 0), (1, 1))]
     first, student, teacher = (batch.previous_actions[1, 0] for batch in batches)
@@ -135,6 +153,40 @@ def test_gradients_of_telling_inputs_apart_are_those_of_central_differences(seed
                 losses.append(identify(classifier, hidden, sources, alive)[0])
                 array[place] -= step
             assert gradient[place] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-5, abs=1e-8)
+
+
+def test_steps_that_are_asked_together_change_no_bit_of_the_gradients(monkeypatch):
+    rng = np.random.default_rng(0)
+    classifier, hidden = rng.standard_normal((4, 6)), rng.standard_normal((11, 3, 5, 4)).astype(np.float32)
+    sources, alive = rng.integers(0, 4, (11, 3, 4)), rng.random((11, 4)) < 0.8
+    results = []
+    for n_together in (1, 4, 11):
+        monkeypatch.setattr("pisensory.cloning.identify._COLUMNS", n_together * 3 * 4)
+        results.append(identify(classifier, hidden, sources, alive))
+    for loss, *gradients in results[1:]:
+        assert loss == pytest.approx(results[0][0], rel=1e-6)
+        for one, other in zip(gradients, results[0][1:]):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep or return memory as they like")
+def test_memory_is_kept_from_one_lesson_to_the_next():
+    """A lesson fills some 20 MB, which are 5000 pages."""
+    program = """
+import resource, numpy as np, pisensory as ps
+from pisensory.cloning.lesson import Lesson, study
+policy = ps.InvariantPolicy(n_embeddings=32, hidden_size=24, head_sizes=(32,))
+seen, actions = np.ones((40, 5, 1, 64), np.float32), np.ones((40, 1, 64), np.float32)
+alive, sources = np.ones((40, 64), bool), np.zeros((40, 5, 64), np.int16)
+nothing = np.zeros((6, 25))
+lesson = Lesson(policy, np.ones(policy.n_params), nothing, 0.3, seen, actions, actions, alive, sources, None, 1)
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    study(lesson)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    command = [sys.executable, "-c", program]
+    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) < 1000
 
 
 def make_lesson(n_alive_in_second_half=25):

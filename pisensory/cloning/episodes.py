@@ -21,6 +21,7 @@ from ..tasks.base import Seed
 from ..teachers import Teacher
 
 _FORMAT = "pisensory-episodes"
+_LEAST_ROWS = 4  # of a batch, as far as there are episodes, for workers to share, however many of them there are
 _MOST_HELD = 512  # batches whose files are open
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
@@ -158,7 +159,7 @@ def collect(
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
     """
     executor = executor or SerialExecutor()
-    chunk = single_chunk(*student, task, n_episodes, seed)
+    chunk = single_chunk(*student, task, n_episodes, seed, _LEAST_ROWS)
     share = np.linspace(*shares, n_episodes, dtype=np.float32)
     # A function is asked about all episodes at once, and perhaps could not be sent.
     shared = executor.n_near > 1 and (isinstance(teacher, Teacher) or not callable(teacher))

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+# How many columns, step by step side by side, are worked on together: fewer calls, and yet they stay in a core's cache.
+_COLUMNS = 4096
+
 
 def identify(
     classifier: np.ndarray, hidden: np.ndarray, sources: np.ndarray, alive: np.ndarray
@@ -34,18 +37,24 @@ def identify(
     d_classifier = np.zeros_like(classifier)
     d_hidden = np.empty_like(hidden)  # in memory as `hidden` is
     n_answers = max(1, int(alive.sum())) * n_features
-    loss, pairs = 0.0, np.arange(n_features * n_episodes)
-    for step in range(n_steps):  # one at a time: all of them together would not fit into a core's cache
-        states = hidden[step].swapaxes(0, 1).reshape(size, -1)
+    loss, n_columns = 0.0, n_features * n_episodes
+    n_together = max(1, _COLUMNS // n_columns)
+    for first in range(0, n_steps, n_together):
+        some = slice(first, first + n_together)
+        states = hidden[some].swapaxes(1, 2).reshape(-1, size, n_columns)
         answers = weights @ states + bias
-        answers -= answers.max(axis=0)
+        answers -= answers.max(axis=1, keepdims=True)
         np.exp(answers, out=answers)
-        answers /= answers.sum(axis=0)
-        asked, counts = sources[step].ravel(), np.tile(alive[step], n_features)
-        loss -= float(np.log(answers[asked, pairs] + np.finfo(hidden.dtype).tiny) @ counts)
-        answers[asked, pairs] -= 1
-        answers *= counts / np.asarray(n_answers, hidden.dtype)
-        d_classifier[:, 0] += answers.sum(axis=1)
-        d_classifier[:, 1:] += answers @ states.T
-        d_hidden[step] = (weights.T @ answers).reshape(size, n_features, n_episodes).swapaxes(0, 1)
+        answers /= answers.sum(axis=1, keepdims=True)
+        asked = sources[some].reshape(-1, 1, n_columns).astype(np.intp)
+        counts = np.tile(alive[some], n_features)
+        right = np.take_along_axis(answers, asked, axis=1)
+        loss -= float(np.vdot(np.log(right + np.finfo(hidden.dtype).tiny), counts))
+        np.put_along_axis(answers, asked, right - 1, axis=1)
+        answers *= (counts / np.asarray(n_answers, hidden.dtype))[:, None]
+        for d_bias, d_weights in zip(answers.sum(axis=2), answers @ states.swapaxes(1, 2)):
+            d_classifier[:, 0] += d_bias
+            d_classifier[:, 1:] += d_weights
+        d_states = (weights.T @ answers).reshape(-1, size, n_features, n_episodes)
+        d_hidden[some] = d_states.swapaxes(1, 2)
     return loss / n_answers, d_classifier, d_hidden

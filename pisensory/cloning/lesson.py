@@ -15,6 +15,11 @@ from .identify import identify
 # less would be done sooner than sent.
 _WORTH_HALVING = 2**26
 
+# glibc hands freed memory back to the system, and a third of a step went into getting it again, page by page. Once a
+# block has been freed that is nearly as large as its limit for that (32 MB, mallopt(3)), it keeps up to twice as much.
+_KEPT = 31 * 2**20
+np.empty(_KEPT, np.uint8)
+
 
 class Lesson(NamedTuple):
     """Sequences to learn from, and who learns: everything a worker needs for the gradient of their loss.

@@ -53,8 +53,8 @@ class RecipeSettings(TrainSettings):
     sigma_min: float = 0.002
     diagonal: bool = True
     init: str = CLONE
-    teacher_generations: int = 1000
-    clone_rounds: int = 400
+    teacher_generations: int = 750
+    clone_rounds: int = 250
 
 
 # Those of its settings that are the last stage's.
@@ -99,8 +99,8 @@ def train_with_teacher(
         run_dir: the run folder of the last stage; those of the first two are `teacher` and `clone` in it, and
             recipe.json has the settings of all.
         generations: of the last stage, those before a resume included; 0 to end with the clone.
-        teacher_generations: of the teacher (1000, but no more than the `generations` it begins with, if any).
-        clone_rounds: of the clone (400, but no more than the `generations` it begins with, if any).
+        teacher_generations: of the teacher (750, but no more than the `generations` it begins with, if any).
+        clone_rounds: of the clone (250, but no more than the `generations` it begins with, if any).
         population_size: candidates a generation of the last stage (64).
         n_episodes: episodes a candidate there (64).
         sigma0: its first standard deviation of the parameters (0.01).

@@ -154,15 +154,16 @@ def exact_weighted_sum(
     Each product is cut to a whole number of parts, and integers add without rounding.
 
     Args:
-        attention: embeddings as channels, in [-1, 1].
+        attention: embeddings as channels, in [-1, 1]; of one step, or of several (`wide_block`).
         counted, part: of `count_values`, contiguous.
-        exact: of `make_exact_sum`.
-        out: receives (embedding, candidate * episode).
+        exact: of `make_exact_sum`, for as many steps or more.
+        out: receives (..., embedding, candidate * episode).
     """
-    counts = exact.counts
-    np.multiply(attention.planes, counted.reshape(-1), out=counts, casting="unsafe", dtype=part.dtype)
-    total = np.add.reduce(counts.reshape(len(counts), len(counted), -1), axis=1, dtype=counts.dtype)
-    np.multiply(total, part, out=out, casting="unsafe", dtype=part.dtype)
+    counts, leading = exact.counts[: len(attention.planes)], counted.shape[:-2]
+    np.multiply(attention.planes, counted.reshape(*leading, 1, -1), out=counts, casting="unsafe", dtype=part.dtype)
+    by_feature = counts.reshape(*counts.shape[:-1], counted.shape[-2], -1)
+    total = np.add.reduce(by_feature, axis=-2, dtype=counts.dtype)
+    np.multiply(total, part[..., None, :], out=out, casting="unsafe", dtype=part.dtype)
 
 
 def attention_step_back(
@@ -172,25 +173,31 @@ def attention_step_back(
     """Go back through `exact_weighted_sum` and `attention_step`.
 
     Args:
-        weights, keys, attention: as in `attention_step`, of wide blocks.
-        counted: of `count_values` (feature, episode).
-        d_sums: the gradient by the sums, times the part (embedding, episode).
+        weights, keys, attention: as in `attention_step`, of wide blocks of several steps.
+        counted: of `count_values` (step, feature, episode).
+        d_sums: the gradient by the sums, times the part (step, embedding, episode).
         d_weights: the gradient by `weights`, added to.
         d_scores: scratch like `attention`.
 
     Returns:
-        The planes of the gradient by 2 h.
+        The planes of the gradient by 2 h (step, hidden, feature * episode).
     """
     planes = d_scores.planes
     np.multiply(attention.planes, attention.planes, out=planes)
     np.subtract(1, planes, out=planes)
-    shaped = planes.reshape(len(planes), *counted.shape)
-    np.multiply(shaped, d_sums[:, None], out=shaped)
+    shaped = planes.reshape(*planes.shape[:2], *counted.shape[1:])
+    np.multiply(shaped, d_sums[:, :, None], out=shaped)
     # Now the gradient by the scores, but for a factor of each column: keys are fewer than embeddings to multiply.
-    column = counted.reshape(-1)
-    d_weights += d_scores.matrices @ (keys.matrices * column).swapaxes(2, 3)
-    d_hidden = (weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0]
-    return np.multiply(d_hidden, column, out=d_hidden)
+    columns = counted.reshape(len(counted), 1, -1)
+    _add_last_first(d_weights, d_scores.matrices @ (keys.planes * columns)[:, None].swapaxes(2, 3))
+    d_hidden = (weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[:, 0]
+    return np.multiply(d_hidden, columns, out=d_hidden)
+
+
+def _add_last_first(total: np.ndarray, terms: np.ndarray) -> None:
+    """Add the terms of steps (step, ...) to a total, in the order in which one goes back through time."""
+    for term in reversed(terms):
+        total += term
 
 
 def softmax_step(n_features: int, weights: np.ndarray, keys: Block, attention: Block) -> None:
@@ -202,13 +209,13 @@ def softmax_step(n_features: int, weights: np.ndarray, keys: Block, attention: B
         attention: receives the attention, in [0, 1], of sum 1 over the features.
     """
     np.matmul(weights, keys.matrices, out=attention.matrices)
-    planes = attention.planes.reshape(len(attention.planes), n_features, -1)
-    np.subtract(planes, planes.max(axis=1, keepdims=True), out=planes)
+    planes = attention.planes.reshape(*attention.planes.shape[:-1], n_features, -1)
+    np.subtract(planes, planes.max(axis=-2, keepdims=True), out=planes)
     np.exp(planes, out=planes)
     # Cut to multiples of 2^-23, whose sum in float64 needs no rounding and so has no order.
     np.add(planes, 1, out=planes)
     np.subtract(planes, 1, out=planes)
-    np.divide(planes, planes.sum(axis=1, keepdims=True, dtype=np.float64), out=planes, casting="same_kind")
+    np.divide(planes, planes.sum(axis=-2, keepdims=True, dtype=np.float64), out=planes, casting="same_kind")
 
 
 def softmax_step_back(
@@ -216,11 +223,11 @@ def softmax_step_back(
     d_scores: Block,
 ) -> np.ndarray:  # fmt: skip
     """Go back through `exact_weighted_sum` and `softmax_step`; arguments and result as of `attention_step_back`."""
-    shares = attention.planes.reshape(len(attention.planes), *counted.shape)
+    shares = attention.planes.reshape(*attention.planes.shape[:2], *counted.shape[1:])
     planes = d_scores.planes.reshape(shares.shape)
     # By the score of feature i: share_i (value_i - sum over j of share_j value_j)
-    np.subtract(counted, np.einsum("mie,ie->me", shares, counted)[:, None], out=planes)
+    np.subtract(counted[:, None], np.einsum("tmie,tie->tme", shares, counted)[:, :, None], out=planes)
     np.multiply(planes, shares, out=planes)
-    np.multiply(planes, d_sums[:, None], out=planes)
-    d_weights += d_scores.matrices @ keys.matrices.swapaxes(2, 3)
-    return np.asarray((weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[0, 0])
+    np.multiply(planes, d_sums[:, :, None], out=planes)
+    _add_last_first(d_weights, d_scores.matrices @ keys.matrices.swapaxes(2, 3))
+    return np.asarray((weights[..., 1:].swapaxes(2, 3) @ d_scores.matrices)[:, 0])

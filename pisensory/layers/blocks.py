@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
     def part(self, start: int, stop: int | None = None) -> Block:
         """Return the channels from `start` to `stop`."""
-        return Block(self.matrices[:, :, start:stop], self.planes[start:stop])
+        return Block(self.matrices[:, :, start:stop], self.planes[..., start:stop, :])
 
 
 def make_block(n_candidates: int, n_features: int, n_channels: int, n_episodes: int, dtype: type = np.float32) -> Block:
@@ -51,8 +51,13 @@ def _zeros(size: int, dtype: type) -> np.ndarray:
 
 
 def wide_block(planes: np.ndarray) -> Block:
-    """Return the block of one candidate whose features stand side by side: planes (channel, feature * episode)."""
-    return Block(planes[None, None], planes)
+    """Return the block of one candidate whose features stand side by side.
+
+    Args:
+        planes: (channel, feature * episode); or of several steps (step, channel, feature * episode), and then steps
+            stand where candidates do in the matrices.
+    """
+    return Block(planes[None, None] if planes.ndim == 2 else planes[:, None], planes)
 
 
 def as_weights(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:

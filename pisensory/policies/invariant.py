@@ -24,6 +24,9 @@ from ..parameters import Vector, check_params, dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
 _OPEN = 2.0  # the bias of a forget gate that lets through 88 %
+# How many columns attention takes together, of several steps of a sequence: fewer calls, and yet they stay in a core's
+# cache.
+_COLUMNS = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,7 +232,7 @@ class InvariantSequence(Unrolled):
     """An invariant policy's run through a batch of sequences: the steps of `InvariantRun`, all of them kept.
 
     The features stand side by side in wide blocks. Everything of one step, some hundred kilobytes, stays in a core's
-    cache; the head takes all steps at once.
+    cache. Attention, which remembers nothing, takes a few steps at once; the head takes all.
     """
 
     policy: InvariantPolicy
@@ -262,10 +265,13 @@ class InvariantSequence(Unrolled):
         by_feature[0, :, 2 + n_actions :] = 2 * hidden
 
         self._inputs = [layers.wide_block(block) for block in inputs]
-        self._keys = [block.part(1 + n_actions) for block in self._inputs[1:]]
+        together = max(1, _COLUMNS // (n_features * n_episodes))
+        self._some = [slice(first, min(first + together, n_steps)) for first in range(0, n_steps, together)]
+        self._keys = [layers.wide_block(inputs[1:][some]).part(1 + n_actions) for some in self._some]
         gates, squashed = planes(n_steps, 4 * size), planes(n_steps, size)
         self._gates = [layers.as_gates(layers.wide_block(block), tanh) for block, tanh in zip(gates, squashed)]
-        self._attention = [layers.wide_block(block) for block in planes(n_steps, policy.n_embeddings)]
+        attention = planes(n_steps, policy.n_embeddings)
+        self._attention = [layers.wide_block(attention[some]) for some in self._some]
         self._dense = layers.make_dense(head, n_steps * n_episodes)
         self._latent = self._dense.inputs[0].planes[:-1].reshape(policy.n_embeddings, n_steps, n_episodes)
         exact = layers.make_exact_sum(self._attention[0], n_features)
@@ -290,13 +296,15 @@ class InvariantSequence(Unrolled):
 
     def _forward(self, exact: layers.ExactSum) -> None:
         attention_step, _ = self.policy.attention_steps(self._n_features)
-        for step, attention in enumerate(self._attention):
-            layers.lstm_step(
-                self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
-                self._doubled_hidden[step + 1],
-            )  # fmt: skip
-            attention_step(self._attend, self._keys[step], attention)
-            layers.exact_weighted_sum(attention, self._counted[step], self._parts[step], exact, self._latent[:, step])
+        for some, keys, attention in zip(self._some, self._keys, self._attention):
+            for step in range(some.start, some.stop):
+                layers.lstm_step(
+                    self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._cell[step + 1],
+                    self._doubled_hidden[step + 1],
+                )  # fmt: skip
+            attention_step(self._attend, keys, attention)
+            sums = self._latent[:, some].swapaxes(0, 1)
+            layers.exact_weighted_sum(attention, self._counted[some], self._parts[some], exact, sums)
         np.tanh(self._latent, out=self._latent)
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -326,21 +334,24 @@ class InvariantSequence(Unrolled):
         d_cell = np.zeros_like(self._cell[0])
         d_before = np.zeros_like(d_cell)  # the gradient by 2 h, through the step after
         # The scratch of one layer after the other in the same memory, to leave room in the cache.
-        n_gates, n_embeddings = 4 * len(d_cell), self.policy.n_embeddings
-        scratch = np.empty((max(n_gates, n_embeddings), d_cell.shape[1]), d_cell.dtype)
-        d_scores = layers.wide_block(scratch[:n_embeddings])
-        d_gates = layers.as_gates(layers.wide_block(scratch[:n_gates]), np.empty_like(d_cell))
+        d_planes, d_scores = np.empty_like(self._gates[0].block.planes), np.empty_like(self._attention[0].planes)
+        if d_scores.size <= d_planes.size:
+            d_scores = d_planes.reshape(-1)[: d_scores.size].reshape(d_scores.shape)
+        d_gates = layers.as_gates(layers.wide_block(d_planes), np.empty_like(d_cell))
         _, attention_step_back = self.policy.attention_steps(self._n_features)
-        for step in reversed(range(len(d_sums))):
+        for some, keys, attention in zip(reversed(self._some), reversed(self._keys), reversed(self._attention)):
             d_doubled = attention_step_back(
-                self._attend, self._keys[step], self._attention[step], self._counted[step], d_sums[step], d_attend,
-                d_scores,
+                self._attend, keys, attention, self._counted[some], d_sums[some], d_attend,
+                layers.wide_block(d_scores[: len(attention.planes)]),
             )  # fmt: skip
-            d_doubled += d_before
-            if d_hidden is not None:
-                d_doubled += 0.5 * d_hidden[step].swapaxes(0, 1).reshape(d_doubled.shape)
-            d_before = layers.lstm_step_back(
-                self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._doubled_hidden[step + 1],
-                d_doubled, d_cell, d_lstm, d_gates,
-            )  # fmt: skip
+            direct = None if d_hidden is None else 0.5 * d_hidden[some].swapaxes(1, 2).reshape(d_doubled.shape)
+            for number in reversed(range(len(d_doubled))):
+                step = some.start + number
+                d_doubled[number] += d_before
+                if direct is not None:
+                    d_doubled[number] += direct[number]
+                d_before = layers.lstm_step_back(
+                    self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._doubled_hidden[step + 1],
+                    d_doubled[number], d_cell, d_lstm, d_gates,
+                )  # fmt: skip
         return d_lstm, d_attend
