@@ -10,7 +10,7 @@ import argparse
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 # Arguments whose options have other names than theirs: the first is the one that messages use.
@@ -79,9 +79,10 @@ def name_options(message: str, options: argparse.Namespace) -> str:
     return message
 
 
-def _arguments_of(source: Any) -> Iterator[tuple[str, Callable[[str], Any] | None, Any, str]]:
-    """Yield the arguments of a function or dataclass that text can give: name, what parses it, default, and text."""
-    texts = _read_texts(source.__doc__ or "")
+@functools.cache  # the parsers of several commands ask for the same ones
+def _arguments_of(source: Any) -> list[tuple[str, Callable[[str], Any] | None, Any, str]]:
+    """Return the arguments of a function or dataclass that text can give: name, what parses it, default, and text."""
+    texts, arguments = _read_texts(source.__doc__ or ""), []
     for name, parameter in inspect.signature(source).parameters.items():
         annotation = _plain(parameter.annotation)
         if annotation in _TYPES:
@@ -89,7 +90,8 @@ def _arguments_of(source: Any) -> Iterator[tuple[str, Callable[[str], Any] | Non
             brackets = re.fullmatch(r"(.*) \((.*)\)", text)
             if default is None and brackets:  # how a default is told that depends on the run
                 text, default = brackets[1], brackets[2]
-            yield name, _TYPES[annotation], default, text
+            arguments.append((name, _TYPES[annotation], default, text))
+    return arguments
 
 
 def _read_texts(docstring: str) -> dict[str, str]:
