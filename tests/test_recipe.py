@@ -1,16 +1,18 @@
 """The recipe of teacher, clone and evolution, and the presets: stages that follow each other, and resume."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import shutil
 import signal
-import subprocess
-import sys
+import types
 
 import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cli import main
 from pisensory.cloning import recipe
 from pisensory.cloning.recipe import choose_gain
 from pisensory.runs import read_config, read_metrics
@@ -168,8 +170,11 @@ def test_impossible_numbers_are_refused_before_any_work(tmp_path, name):
 
 
 def run_command(*arguments):
-    command = [sys.executable, "-m", "pisensory", "train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    """Run the command here, in the process of the test, as one that was called."""
+    said, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+        code = main(["train", *map(str, arguments)])
+    return types.SimpleNamespace(returncode=code, stdout=said.getvalue(), stderr=complained.getvalue())
 
 
 @pytest.mark.parametrize(
