@@ -24,6 +24,12 @@ POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=2, hidden_size=2)
 SMALL = {"generations": 3, "teacher_generations": 2, "clone_rounds": 2, "population_size": 4, "n_episodes": 2}
 
 
+@pytest.fixture(autouse=True)
+def few_updates(monkeypatch):
+    """A round of cloning descends a few steps in place of many: stages, not learning, are what is tested here."""
+    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 12})
+
+
 def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
     result = ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **SMALL)
     assert result.generations == 3
