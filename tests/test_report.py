@@ -46,7 +46,9 @@ def run_scores(subject, studies, n_episodes, seed=0, **changes):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "deep" / "folder"
     subjects = [subject("one & only <b>", ps.InvariantPolicy()), subject("mlp", ps.MLPPolicy())]
-    report = write_report(subjects, folder, 4, seed=3, n_jobs=1, command="pisensory report x")
+    with pytest.MonkeyPatch.context() as patched:  # what happens is looked at for less long
+        patched.setattr(survival, "AFTER", 100)
+        report = write_report(subjects, folder, 4, seed=3, n_jobs=1, command="pisensory report x")
     return subjects, folder, report
 
 
@@ -185,7 +187,8 @@ def test_episodes_that_are_recorded_are_those_that_are_scored_to_the_bit(n_episo
     np.testing.assert_allclose(np.tanh(policy.gain * weighted), recorded.inside["latent"], atol=1e-5)
 
 
-def test_inside_a_policy_that_ends_at_once_nothing_recovers():
+def test_inside_a_policy_that_ends_at_once_nothing_recovers(monkeypatch):
+    monkeypatch.setattr(survival, "AFTER", 100)
     # A push to the right for ever: off the track long before the reshuffle.
     policy = ps.InvariantPolicy()
     params = np.zeros(policy.n_params)
