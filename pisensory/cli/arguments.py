@@ -10,7 +10,7 @@ import argparse
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 # Arguments whose options have other names than theirs: the first is the one that messages use.
@@ -42,7 +42,7 @@ def add_options(
     """
     options: dict[tuple[str, Any], list[str]] = {}
     for label, source in sources.items():
-        for name, parse, default, text in _arguments_of(source):
+        for name, parse, default, text in _list_arguments(source):
             if name not in leave_out:
                 shown = _show_default(defaults.get(name, default))
                 options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
@@ -79,10 +79,15 @@ def name_options(message: str, options: argparse.Namespace) -> str:
     return message
 
 
-@functools.cache  # the parsers of several commands ask for the same ones
-def _arguments_of(source: Any) -> list[tuple[str, Callable[[str], Any] | None, Any, str]]:
-    """Return the arguments of a function or dataclass that text can give: name, what parses it, default, and text."""
-    texts, arguments = _read_texts(source.__doc__ or ""), []
+@functools.cache
+def _list_arguments(source: Any) -> list[tuple[str, Callable[[str], Any] | None, Any, str]]:
+    """Return what `_arguments_of` yields, read once: the parsers of several commands ask for the same."""
+    return list(_arguments_of(source))
+
+
+def _arguments_of(source: Any) -> Iterator[tuple[str, Callable[[str], Any] | None, Any, str]]:
+    """Yield the arguments of a function or dataclass that text can give: name, what parses it, default, and text."""
+    texts = _read_texts(source.__doc__ or "")
     for name, parameter in inspect.signature(source).parameters.items():
         annotation = _plain(parameter.annotation)
         if annotation in _TYPES:
@@ -90,8 +95,7 @@ def _arguments_of(source: Any) -> list[tuple[str, Callable[[str], Any] | None, A
             brackets = re.fullmatch(r"(.*) \((.*)\)", text)
             if default is None and brackets:  # how a default is told that depends on the run
                 text, default = brackets[1], brackets[2]
-            arguments.append((name, _TYPES[annotation], default, text))
-    return arguments
+            yield name, _TYPES[annotation], default, text
 
 
 def _read_texts(docstring: str) -> dict[str, str]:
