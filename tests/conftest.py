@@ -6,6 +6,17 @@ import pathlib
 import numpy as np
 import pytest
 
+# The files that take the longest, which begin first: at the end, only short tests are left to share out.
+LONGEST = [
+    "test_report", "test_crashes", "test_models", "test_recipe", "test_sweep", "test_commands", "test_clusters",
+    "test_walkthrough", "test_runs", "test_cli", "test_clone", "test_wrong_arguments", "test_package",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
 
 @pytest.fixture(scope="session")
 def reference():

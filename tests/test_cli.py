@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cli import main
 from pisensory.cli.arguments import add_options, given, name_options
 
 SMALL = [
@@ -115,11 +116,16 @@ def test_published_weights_score_is_printed(reference):
         ([], 2, "COMMAND"),
     ],
 )
-def test_mistakes_get_one_clear_message(tmp_path, arguments, code, message):
-    result = pisensory(*arguments, cwd=tmp_path)
-    assert result.returncode == code
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+def test_mistakes_get_one_clear_message(tmp_path, monkeypatch, capfd, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = main(arguments)
+    except SystemExit as stop:  # of argparse
+        found = stop.code
+    said = capfd.readouterr().err
+    assert found == code
+    assert message in said
+    assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 

@@ -131,3 +131,21 @@ def test_blocks_show_one_memory(n_candidates):
     block.matrices[0, 1, 2, 3] = 5
     assert block.planes[2].reshape(4, n_candidates, 16)[1, 0, 3] == 5
     assert np.count_nonzero(block.planes) == 1
+
+
+@pytest.mark.parametrize("n_features", [1, 5, 64, 65, 300])
+@pytest.mark.parametrize("gain", [1.0, 0.37, 1e6])
+def test_the_sum_of_a_single_column_is_that_of_any_to_the_bit(n_features, gain):
+    rng = np.random.default_rng(n_features)
+    attention, values = layers.make_block(1, n_features, 7, 1), np.empty((n_features, 1), np.float32)
+    exact = layers.make_exact_sum(attention, n_features)
+    expected, found = np.empty((2, 7, 1), np.float32)
+    single = layers.SingleSum(attention, values, gain, exact, found)
+    for scale in (0, 1e-45, 1e-38, 1e-20, 1, 1e3, 1e20, 1e31):
+        values[:, 0] = scale * rng.standard_normal(n_features)
+        attention.planes[...] = np.tanh(3 * rng.standard_normal(attention.planes.shape))
+        counted, part = layers.count_values(values, gain, exact)
+        layers.exact_weighted_sum(attention, counted, part, exact, expected)
+        single.write()
+        np.testing.assert_array_equal(found, expected)
+        assert found.any() or scale < 1e-20

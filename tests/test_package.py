@@ -94,7 +94,7 @@ def test_source_distribution_is_whole_and_its_tests_pass(tmp_path):
         assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes() or name == "setup.cfg"
     command = [sys.executable, "-m", "pytest", "tests/test_independent.py", "tests/test_files.py"]
     result = subprocess.run(
-        [*command, "-p", "no:cacheprovider"], cwd=unpacked, capture_output=True, text=True, timeout=300
+        [*command, "-n", "0", "-p", "no:cacheprovider"], cwd=unpacked, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0, result.stdout
     code = "import pisensory; print(pisensory.__file__)"

@@ -283,6 +283,32 @@ def test_numbers_beyond_float32_are_cut_to_it():
     np.testing.assert_array_equal(policy.agent(params).act([1e300, -1.0]), cut)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_bad_numbers_are_refused_in_the_middle_of_an_episode_too(wrong):
+    policy = ps.InvariantPolicy()
+    params = np.random.default_rng(0).standard_normal(policy.n_params)
+    agents = [policy.agent(params) for _ in range(2)]
+    for agent in agents:
+        agent.act(np.ones(5, np.float32))
+    bad = np.full(5, wrong, np.float32)
+    with pytest.raises(ps.InputError, match="infinite"):
+        agents[0].act(bad)
+    with pytest.raises(ps.InputError, match="6 inputs but this episode began with 5"):
+        agents[0].act(np.ones(6, np.float32))
+    np.testing.assert_array_equal(*(agent.act(np.arange(5, dtype=np.float32)) for agent in agents))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("policy", [ps.InvariantPolicy(gain=1e6), ps.MLPPolicy(), ps.LSTMPolicy()])
+@pytest.mark.parametrize("size", [1e-45, 1e-38, 2.0**39.9, 1e19, 3e38])
+def test_numbers_of_any_size_act_without_a_warning(policy, size):
+    params = 1e30 * np.random.default_rng(0).standard_normal(policy.n_params)
+    agent = policy.agent(params)
+    for step in range(3):
+        action = agent.act((np.array([1, -1, 0.3, step / 2, 0.5]) * size).astype(np.float32))
+        assert np.isfinite(action).all()
+
+
 def test_mlp_refuses_another_number_of_inputs():
     with pytest.raises(ps.InputError, match="takes 5 inputs, got 6"):
         ps.MLPPolicy().agent(np.zeros(113)).act(np.zeros(6))

@@ -1,16 +1,18 @@
 """The recipe of teacher, clone and evolution, and the presets: stages that follow each other, and resume."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import shutil
 import signal
-import subprocess
-import sys
+import types
 
 import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cli import main
 from pisensory.cloning import recipe
 from pisensory.cloning.recipe import choose_gain
 from pisensory.runs import read_config, read_metrics
@@ -20,6 +22,12 @@ from pisensory.runs.held_out import HELD_OUT_SEED
 TASK = ps.CartPoleSwingUp("v1", max_steps=30, perturbation=ps.Perturbation(shuffle=True))
 POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=2, hidden_size=2)
 SMALL = {"generations": 3, "teacher_generations": 2, "clone_rounds": 2, "population_size": 4, "n_episodes": 2}
+
+
+@pytest.fixture(autouse=True)
+def few_updates(monkeypatch):
+    """A round of cloning descends a few steps in place of many: stages, not learning, are what is tested here."""
+    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 12})
 
 
 def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
@@ -168,8 +176,11 @@ def test_impossible_numbers_are_refused_before_any_work(tmp_path, name):
 
 
 def run_command(*arguments):
-    command = [sys.executable, "-m", "pisensory", "train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    """Run the command here, in the process of the test, as one that was called."""
+    said, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+        code = main(["train", *map(str, arguments)])
+    return types.SimpleNamespace(returncode=code, stdout=said.getvalue(), stderr=complained.getvalue())
 
 
 @pytest.mark.parametrize(

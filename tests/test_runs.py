@@ -65,8 +65,11 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, monkeypatch, kind):
+@pytest.mark.parametrize(
+    ("kind", "every"), [*((kind, 7 if kind == "recipe" else 1) for kind in KINDS),
+                        pytest.param("recipe", 1, marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, monkeypatch, kind, every):
     do, settings = KINDS[kind]
     monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, **SMALL})
@@ -85,7 +88,7 @@ def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, mo
     monkeypatch.setattr(os, "replace", replace_or_die)
     do(tmp_path / "whole", **settings)
     expected, n_writes = results(tmp_path / "whole"), calls
-    for number in range(1, n_writes + 1, 3 if kind == "recipe" else 1):
+    for number in range(1, n_writes + 1, every):
         folder, calls, fatal = tmp_path / str(number), 0, number
         with pytest.raises(Killed):
             do(folder, **settings)

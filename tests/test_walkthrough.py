@@ -46,6 +46,7 @@ def check(out, said):
     assert min(map(float, noise[1])) > 700  # noise does not harm the shipped one
 
 
+@pytest.mark.slow  # its cells are those of the notebook, which is walked through below
 def test_the_script_walks_through_all_of_it(tmp_path):
     command = [
         sys.executable,

@@ -290,6 +290,8 @@ def check_command(command, every, tmp_path, monkeypatch, capfd):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: None)
+    parser = make_parser()  # one for all: to make it takes longer than most of the commands
+    monkeypatch.setattr("pisensory.cli.make_parser", lambda: parser)
     (tmp_path / "sweep.toml").write_text('command = "train linear"\noptions = {generations = 1}\n')
     ps.train(POLICY, TASK, "run", generations=1, population_size=2, n_episodes=1, n_eval_episodes=1)
     complaints = []

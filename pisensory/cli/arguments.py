@@ -42,7 +42,7 @@ def add_options(
     """
     options: dict[tuple[str, Any], list[str]] = {}
     for label, source in sources.items():
-        for name, parse, default, text in _arguments_of(source):
+        for name, parse, default, text in _list_arguments(source):
             if name not in leave_out:
                 shown = _show_default(defaults.get(name, default))
                 options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
@@ -77,6 +77,12 @@ def name_options(message: str, options: argparse.Namespace) -> str:
             where = rf"\b{name}\b" if "_" in name else rf"^{name}\b|(?<=  training ){name}\b"
             message = re.sub(where, flags(name)[0], message)
     return message
+
+
+@functools.cache
+def _list_arguments(source: Any) -> list[tuple[str, Callable[[str], Any] | None, Any, str]]:
+    """Return what `_arguments_of` yields, read once: the parsers of several commands ask for the same."""
+    return list(_arguments_of(source))
 
 
 def _arguments_of(source: Any) -> Iterator[tuple[str, Callable[[str], Any] | None, Any, str]]:

@@ -17,6 +17,7 @@ weights: float32, or float64 to check gradients in.
 
 from .attention import (
     ExactSum,
+    SingleSum,
     attention_step,
     attention_step_back,
     count_values,
@@ -33,7 +34,7 @@ from .dense import Dense, dense_layers, dense_layers_back, fold_dense, make_dens
 from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_lstm
 
 __all__ = [
-    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "as_gates", "as_weights", "attention_step",
+    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "SingleSum", "as_gates", "as_weights", "attention_step",
     "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum",
     "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense",
     "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention", "unfold_dense",

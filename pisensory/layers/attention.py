@@ -6,6 +6,7 @@ Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -92,8 +93,9 @@ def attention_step(weights: np.ndarray, keys: Block, attention: Block) -> None:
         keys: channels (1, 2 h).
         attention: receives the attention, in [-1, 1].
     """
-    np.matmul(weights, keys.matrices, out=attention.matrices)
-    np.tanh(attention.planes, out=attention.planes)
+    matrices, planes = attention
+    np.matmul(weights, keys.matrices, matrices)
+    np.tanh(planes, planes)
 
 
 # Of a float of each size: an integer of that size, the mask of the exponent, and the smallest normal exponent.
@@ -164,6 +166,45 @@ def exact_weighted_sum(
     by_feature = counts.reshape(*counts.shape[:-1], counted.shape[-2], -1)
     total = np.add.reduce(by_feature, axis=-2, dtype=counts.dtype)
     np.multiply(total, part[..., None, :], out=out, casting="unsafe", dtype=part.dtype)
+
+
+class SingleSum:
+    """The sum of `exact_weighted_sum` over the features of one candidate in one episode: the same bits in less time.
+
+    With a single column there is but one unit, a number of Python's own, and a fraction of the calls of NumPy.
+    """
+
+    def __init__(self, attention: Block, values: np.ndarray, gain: float, exact: ExactSum, out: np.ndarray) -> None:
+        """Prepare to sum.
+
+        Args:
+            attention: embeddings as channels, in [-1, 1].
+            values: (feature, 1), finite, of any size.
+            gain: a constant factor on the sum.
+            exact: of `make_exact_sum`.
+            out: receives (embedding, 1).
+        """
+        dtype, counts = attention.planes.dtype.type, exact.counts
+        self._smallest_unit, self._part, self._gain = float(exact.smallest_unit), float(exact.part), float(dtype(gain))
+        self._attention, self._values, self._out = attention.planes, values[:, 0], out[:, 0]
+        self._factor: np.ndarray = np.empty((), dtype)
+        self._sizes, self._counted = np.empty((2, len(values)), dtype)
+        self._products, self._counts = np.empty_like(attention.planes), counts
+        self._ones, self._total = np.ones(len(values), counts.dtype), np.empty(len(counts), counts.dtype)
+
+    def write(self) -> None:
+        """Write gain * sum over features of attention * value into `out`."""
+        values, sizes, counted, factor, out = self._values, self._sizes, self._counted, self._factor, self._out
+        np.abs(values, sizes)
+        _, exponent = math.frexp(max(sizes.item(sizes.argmax()), self._smallest_unit))
+        part = math.ldexp(self._part, exponent - 1)
+        factor.fill(part)
+        np.divide(values, factor, counted)
+        np.multiply(self._attention, counted, self._products)
+        self._counts[...] = self._products
+        out[...] = self._counts.dot(self._ones, self._total)
+        factor.fill(part * self._gain)
+        np.multiply(out, factor, out)
 
 
 def attention_step_back(

@@ -59,12 +59,12 @@ def make_dense(weights: list[np.ndarray], n_episodes: int, hidden: str = "tanh",
 
 def dense_layers(dense: Dense) -> None:
     """Run the first block of `dense` through its layers: y = f(W x + b)."""
-    for weight, inputs, outputs, squasher in zip(*dense):
-        np.matmul(weight, inputs.matrices, out=outputs.matrices)
+    for weight, (seen, _), (matrices, planes), squasher in zip(*dense):
+        np.matmul(weight, seen, matrices)
         if squasher == "tanh":
-            np.tanh(outputs.planes, out=outputs.planes)
+            np.tanh(planes, planes)
         elif squasher == "relu":
-            np.clip(outputs.planes, 0, LARGEST_OUTPUT, out=outputs.planes)
+            np.clip(planes, 0, LARGEST_OUTPUT, planes)
 
 
 def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -178,6 +178,9 @@ class InvariantRun(PolicyRun):
         self._values = self._inputs.planes[0].reshape(n_features, -1)
         self._previous_action = self._inputs.matrices[:, :, 1 : 1 + n_actions]
         self._sums = self._dense.inputs[0].planes[:-1]
+        self._single: layers.SingleSum | None = None
+        if n_candidates * n_episodes == 1:
+            self._single = layers.SingleSum(self._attention, self._values, policy.gain, self._exact, self._sums)
         self.latent = self._dense.inputs[0].matrices[:, 0, :-1]
         self._actions = self._dense.outputs[-1].matrices
         self.actions = self._actions[:, 0]
@@ -209,13 +212,16 @@ class InvariantRun(PolicyRun):
 
     def step(self) -> None:
         """Compute `actions` from `observations` and the actions before, as they were taken, and advance the LSTMs."""
-        np.copyto(self._previous_action, self._actions)
+        self._previous_action[...] = self._actions
         cell = self._cell.planes
         layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
         self._attention_step(self._attend, self._keys, self._attention)
-        counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
-        layers.exact_weighted_sum(self._attention, counted, part, self._exact, self._sums)
-        np.tanh(self._sums, out=self._sums)
+        if self._single is None:
+            counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
+            layers.exact_weighted_sum(self._attention, counted, part, self._exact, self._sums)
+        else:
+            self._single.write()
+        np.tanh(self._sums, self._sums)
         layers.dense_layers(self._dense)
 
     def keep(self, rows: np.ndarray) -> InvariantRun:
