@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import InputError, import_extra
+from ..errors import import_extra
 from ..figures import Curve, as_png, as_svg, learning_curves, read_curve
-from ..files import as_path, atomic_write
+from ..files import atomic_write
+from .arguments import check_output
 from .options import free_name
-
-_SUFFIXES = (".png", ".svg")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +29,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the curves and say where they are."""
-    output = as_path(options.output)
-    if output.suffix not in _SUFFIXES:
-        raise InputError(f"--output must end in {' or '.join(_SUFFIXES)}, got {options.output!r}")
+    output = check_output(options.output, (".png", ".svg"))
     import_extra("matplotlib", "viz")
     curves: dict[str, Curve] = {}
     for path in options.runs:
         name = free_name(path, curves)
         curves[name] = read_curve(path, name)
     figure = learning_curves(list(curves.values()), options.steps)
-    data = as_png(figure) if output.suffix == ".png" else as_svg(figure, output.stem).encode()
+    data = as_png(figure) if output.suffix.lower() == ".png" else as_svg(figure, output.stem).encode()
     with atomic_write(output) as file:
         file.write(data)
     print(f"wrote {output}")
