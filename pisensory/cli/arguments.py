@@ -1,7 +1,8 @@
 """Options made from what takes them: a function's arguments or a dataclass's fields, in the words of its docstring.
 
-Options but those of DEFAULTS default to None, so that a command can tell what was asked for from what was not: a resumed run, or a
-model's file, has settings of its own. What was asked for is kept as `SCOPE.NAME`, NAME being the library's.
+Options default to None but for those of DEFAULTS, so that a command can tell what was asked for from what was not: a
+resumed run, or a model's file, has settings of its own. What was asked for is kept as `SCOPE.NAME`, NAME being the
+library's.
 """
 
 from __future__ import annotations
