@@ -74,6 +74,13 @@ class Chunk:
         """Return values (row, ..., episode) of a single candidate's rows as (..., episode), by episode number."""
         return np.moveaxis(np.moveaxis(values, -1, 1)[self.episodes >= 0], 0, -1)
 
+    def split(self, n_parts: int) -> list[Chunk]:
+        """Return its rows, in their order, as so many chunks, or fewer if there are fewer rows."""
+        return [
+            dataclasses.replace(self, candidates=self.candidates[rows], episodes=self.episodes[rows])
+            for rows in np.array_split(np.arange(len(self.episodes)), min(n_parts, len(self.episodes)))
+        ]
+
 
 def make_chunks(
     policy: Policy, population: Matrix, task: Task, n_episodes: int, seed: Seed, n_workers: int = 1

@@ -67,6 +67,23 @@ def test_teacher_acts_first_then_the_student_with_dagger():
     np.testing.assert_allclose(driven.previous_actions[1:, :, 2], actions[:-1], atol=1e-5)
 
 
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_workers_share_a_batch_without_changing_it(n_jobs):
+    """Episodes end at different times, and so do their parts."""
+    task = ps.CartPoleSwingUp("harder", max_steps=120, perturbation=ps.Perturbation(shuffle=True, reshuffle_every=20))
+    arguments = (TEACHER, (STUDENT, PARAMS), task, 14, 3, (0.0, 0.7), True, 10)
+    alone = collect(*arguments)
+    with ps.ProcessExecutor(n_jobs) as executor:
+        together = collect(*arguments, executor)
+    lengths = alone.alive.sum(axis=0)
+    assert len(set(lengths)) > 2 and lengths.max() == len(alone.alive)
+    for field in dataclasses.fields(alone):
+        np.testing.assert_array_equal(getattr(together, field.name), getattr(alone, field.name), field.name)
+    dead = ~alone.alive
+    for name in ("observations", "previous_actions", "labels", "sources"):
+        assert not np.moveaxis(getattr(together, name), -1, 1)[dead].any()
+
+
 def test_teacher_has_its_share_in_the_actions():
     batches = [collect(TEACHER, (STUDENT, PARAMS), TASK, 3, 1, shares) for shares in ((0, 0.8), (0, 0), (1, 1))]
     first, student, teacher = (batch.previous_actions[1, 0] for batch in batches)

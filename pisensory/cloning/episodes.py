@@ -11,6 +11,7 @@ from typing import Union
 import numpy as np
 
 from ..errors import FileError, InputError
+from ..executors import OpenExecutor, SerialExecutor
 from ..files import MAX_BYTES, header_array, is_temporary, make_folder, map_npz, read_header, write_npz
 from ..policies import Policy
 from ..policies.base import State
@@ -131,6 +132,7 @@ def collect(
     shares: tuple[float, float] = (1.0, 1.0),
     with_sources: bool = False,
     state_every: int = 0,
+    executor: OpenExecutor | None = None,
 ) -> Batch:
     """Live through episodes and note the teacher's action at every step.
 
@@ -150,14 +152,33 @@ def collect(
             is the student's.
         with_sources: whether to note which input is which.
         state_every: after how many steps, again and again, to note what the student remembers; 0 for never.
+        executor: whose workers on this machine share the episodes; the batch is the same for any number of them.
 
     Raises:
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
     """
+    executor = executor or SerialExecutor()
     chunk = single_chunk(*student, task, n_episodes, seed)
+    share = np.linspace(*shares, n_episodes, dtype=np.float32)
+    # A function is asked about all episodes at once, and perhaps could not be sent.
+    shared = executor.n_near > 1 and (isinstance(teacher, Teacher) or not callable(teacher))
+    jobs, first = [], 0
+    for part in chunk.split(executor.n_near if shared else 1):
+        last = first + np.count_nonzero(part.episodes >= 0)
+        jobs.append((teacher, part, share[first:last], with_sources, state_every))
+        first = last
+    return _join(list(executor.map(_collect, jobs) if len(jobs) > 1 else map(_collect, jobs)))
+
+
+def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int]) -> Batch:
+    """Live through the episodes of a chunk, whose `share` (episode,) of the actions is the teacher's.
+
+    What is noted of an episode that is over is zero.
+    """
+    teacher, chunk, share, with_sources, state_every = job
+    task, n_episodes = chunk.task, len(share)
     there, teach = chunk.episodes >= 0, _start_teacher(teacher, chunk)
     n_sources = len(task.senses.names)
-    share = np.linspace(*shares, n_episodes, dtype=np.float32)
     previous = np.zeros((task.n_actions, n_episodes), np.float32)
     sources = np.empty((0, n_episodes), np.int16)
     has_pictures = task.senses.whole and task.perturbation.only_orders
@@ -169,23 +190,38 @@ def collect(
         if not step.alive.any():
             break
         label = _check_actions(teach(step), step.number)
+        alive = chunk.in_order(step.alive)
         if with_sources or has_pictures:
-            sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16)
+            sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16) * alive
         if has_pictures:
             step.task.plain.observe(shown)
-            pictures.append(np.moveaxis(chunk.in_order(shown)[:, -n_newest:], -1, 0).astype(np.uint8))
-        seen = nothing if has_pictures else chunk.in_order(step.observations)
-        alive = chunk.in_order(step.alive)
-        steps.append((seen, previous, label, alive, sources))
+            newest = chunk.in_order(shown)[:, -n_newest:] * alive
+            pictures.append(np.moveaxis(newest, -1, 0).astype(np.uint8))
+        seen = nothing if has_pictures else chunk.in_order(step.observations) * alive
+        steps.append((seen, previous * alive, label * alive, alive, sources))
         if state_every and not step.number:
             states.append(np.zeros_like(_remembered(chunk, step)))
         if state_every and (step.number + 1) % state_every == 0:
-            states.append(_remembered(chunk, step))
+            states.append(_remembered(chunk, step) * alive)
         previous = (1 - share) * chunk.in_order(step.actions) + share * label
         step.actions.swapaxes(1, 2)[there] = previous.T
     noted = np.stack(states) if states else np.empty((0, 0, 0, 0, n_episodes), np.float32)
     newest = np.stack(pictures) if pictures else _no_pictures()
     return Batch(*[*(np.stack(parts) for parts in zip(*steps)), noted, newest])
+
+
+def _join(parts: list[Batch]) -> Batch:
+    """Return batches of the same task side by side; those that are over sooner are filled up with zeros."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def together(name: str) -> np.ndarray:
+        arrays = [getattr(part, name) for part in parts]
+        length = max(len(array) for array in arrays)
+        filled = [np.pad(array, [(0, length - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in arrays]
+        return np.concatenate(filled, axis=1 if name == "newest" and length else -1)
+
+    return Batch(**{field.name: together(field.name) for field in dataclasses.fields(Batch)})
 
 
 def _remembered(chunk: Chunk, step: Step) -> np.ndarray:

@@ -147,7 +147,8 @@ def clone(
         init: the first vector (parameter,) (random, uniform within 1/sqrt(inputs of a layer)).
         minutes: stop after this time, if the rounds are not done sooner.
         resume: go on with the run in `run_dir`, if there is one.
-        n_jobs: processes that score the student, and of which two share each long step of descent; -1 for one a core.
+        n_jobs: processes that live through episodes and score the student, and of which two share each long step of
+            descent; -1 for one a core.
         executor: where it is scored: "serial", "processes", "dask:ADDRESS", or an object with
             `map(function, items)`.
         progress: show a progress bar; a text stands before it.
@@ -296,7 +297,7 @@ class Cloning(Learner):
             batch = collect(
                 self.teacher, (self.policy, self.student), self.task.choose(part), settings.batch_size,
                 (settings.seed, _EPISODES, self.done), shares, bool(settings.identify),
-                self._stride if settings.windows else 0,
+                self._stride if settings.windows else 0, self.executor,
             )  # fmt: skip
             self.store.write(self.done, batch)
             self.env_steps += int(batch.alive.sum())
