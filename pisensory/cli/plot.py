@@ -8,7 +8,7 @@ and evolution, stand end to end. Runs may be going on.
 from __future__ import annotations
 
 import argparse
-import os.path
+import itertools
 from pathlib import Path
 
 from ..errors import import_extra
@@ -74,10 +74,15 @@ def distinct_names(places: list[Path]) -> dict[Path, str]:
 
 
 def group_name(names: list[str]) -> str:
-    """Return what to call runs together: what their names have in common, a star for the rest, and how many they are."""
+    """Return what to call runs together: what their names begin and end with, and how many they are."""
     if len(names) == 1:
         return names[0]
-    start = os.path.commonprefix(names)
-    end = os.path.commonprefix([name[len(start) :][::-1] for name in names])[::-1]
+    start = _beginning(names)
+    end = _beginning([name[len(start) :][::-1] for name in names])[::-1]
     common = f"{start}*{end}" if start + end else ", ".join(names)
     return f"{common} ({len(names)} runs)"
+
+
+def _beginning(names: list[str]) -> str:
+    """Return what all names begin with."""
+    return "".join(letters[0] for letters in itertools.takewhile(lambda letters: len({*letters}) == 1, zip(*names)))
