@@ -47,7 +47,7 @@ def main(names: list[str]) -> None:
             "outcomes": measure(tab, models),
         }
         CLAIMS.write_text(json.dumps(claims, indent=1) + "\n", encoding="utf-8")
-        write_page(DOCS / "play.html", models, PageSettings(eyes="eyes.html"))
+        write_page(DOCS / "play.html", models, PageSettings(seed=1, eyes="eyes.html"))
         take_picture(tab, DOCS / "images" / "page.png")
         browser.close()
 

@@ -253,16 +253,16 @@ def options_of(command):
 
 
 def runs_of(command):
-    """Yield the words of the command with each argument wrong in every way."""
+    """Yield the words of the command with each argument wrong in every way, and the spellings of that argument."""
     right = COMMANDS[command]
     places = [action for action in options_of(command) if not action.option_strings]
     for number in range(len(places)):
         for text in TEXTS:
-            yield [*right[:number], text, *right[number + 1 :]]
+            yield [*right[:number], text, *right[number + 1 :]], []
     for action in options_of(command):
         if action.option_strings and action.nargs != 0:
             for text in TEXTS:
-                yield [*right, f"{action.option_strings[0]}={text}"]
+                yield [*right, f"{action.option_strings[0]}={text}"], action.option_strings
 
 
 def test_every_command_is_called():
@@ -295,7 +295,7 @@ def check_command(command, every, tmp_path, monkeypatch, capfd):
     (tmp_path / "sweep.toml").write_text('command = "train linear"\noptions = {generations = 1}\n')
     ps.train(POLICY, TASK, "run", generations=1, population_size=2, n_episodes=1, n_eval_episodes=1)
     complaints = []
-    for number, words in enumerate(itertools.islice(runs_of(command), 0, None, every)):
+    for number, (words, spellings) in enumerate(itertools.islice(runs_of(command), 0, None, every)):
         words = [word.replace("{}", str(number)) for word in (command, *words)]
         code = None
         try:
@@ -307,5 +307,7 @@ def check_command(command, every, tmp_path, monkeypatch, capfd):
         said = capfd.readouterr().err
         if code not in (None, 0, 1, 2) or (code and not said) or "Traceback" in said:
             complaints.append(f"{words[1:]}: exit code {code}, {said[-300:]}")
+        if code == 2 and spellings and not any(spelling in said for spelling in spellings):
+            complaints.append(f"{words[1:]}: {spellings[0]} is not named in {said[-300:]}")
     if complaints:
         pytest.fail(f"{len(complaints)} of {command}:\n" + "\n".join(complaints[:15]), pytrace=False)

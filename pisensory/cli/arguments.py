@@ -1,7 +1,8 @@
 """Options made from what takes them: a function's arguments or a dataclass's fields, in the words of its docstring.
 
-Options default to None, so that a command can tell what was asked for from what was not: a resumed run, or a
-model's file, has settings of its own. What was asked for is kept as `SCOPE.NAME`, NAME being the library's.
+Options default to None but for those of DEFAULTS, so that a command can tell what was asked for from what was not: a
+resumed run, or a model's file, has settings of its own. What was asked for is kept as `SCOPE.NAME`, NAME being the
+library's.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ import argparse
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from ..errors import InputError
+from ..files import as_path
 
 # Arguments whose options have other names than theirs: the first is the one that messages use.
 _FLAGS = {
@@ -24,6 +30,8 @@ _FLAGS = {
     "n_noise": ("--noise-features", "-n"),
     "n_copies": ("--copies",),
 }
+# What every command has for a default, whatever the library's: of what no run keeps, so that it need not be asked for.
+DEFAULTS = {"n_jobs": -1}
 # Of types of which a command line cannot give all.
 _TEXTS = {"executorlike": "serial, processes or dask:ADDRESS (by --jobs)", "seed": "of everything random"}
 
@@ -38,18 +46,19 @@ def add_options(
         scope: what `given` finds them by.
         sources: functions or dataclasses, by what the help says before their texts; what they share is one option.
         leave_out: arguments that get none.
-        **defaults: of the command line, where they are not the library's.
+        **defaults: to tell in the help, where they are not the library's.
     """
     options: dict[tuple[str, Any], list[str]] = {}
     for label, source in sources.items():
         for name, parse, default, text in _list_arguments(source):
             if name not in leave_out:
-                shown = _show_default(defaults.get(name, default))
+                shown = _show_default({**DEFAULTS, **defaults}.get(name, default))
                 options.setdefault((name, parse), []).append(f"{label}: {text}{shown}" if label else text + shown)
     for (name, parse), texts in options.items():
         settings: dict[str, Any] = {"dest": f"{scope}.{name}", "help": "; ".join(texts).replace("%", "%%")}
+        settings["default"] = DEFAULTS.get(name)
         if parse is None:
-            settings.update(action=argparse.BooleanOptionalAction, default=None)
+            settings.update(action=argparse.BooleanOptionalAction)
         else:
             settings.update(type=parse, metavar=_METAVARS.get(parse, "X"))
         try:
@@ -71,12 +80,29 @@ def given(options: argparse.Namespace, scope: str) -> dict[str, Any]:
 
 def name_options(message: str, options: argparse.Namespace) -> str:
     """Return a message of the library's in which its arguments are called by the options that give them."""
-    for name in (place.partition(".")[2] for place in vars(options)):
-        # A name of one word is one where a message begins with it, or in a list of a run's settings.
-        if name:
-            where = rf"\b{name}\b" if "_" in name else rf"^{name}\b|(?<=  training ){name}\b"
-            message = re.sub(where, flags(name)[0], message)
-    return message
+    names = [name for name in (place.partition(".")[2] for place in vars(options)) if name]
+    for name in names:
+        # A name of one word is one where a message begins with it, says what it must be, or lists a run's settings.
+        where = rf"\b{name}\b" if "_" in name else rf"^{name}\b|(?<=  training ){name}\b|\b{name}(?= must\b)"
+        message = re.sub(rf"(?<!-)(?:{where})", flags(name)[0], message)
+
+    def spell(word: re.Match[str]) -> str:
+        return flags(word[0])[0] if word[0] in names else word[0]
+
+    return re.sub(r"(?<=leave out )[\w, ]+", lambda found: re.sub(r"\w+", spell, found[0]), message)
+
+
+def shows_progress() -> bool:
+    """Return whether commands show how far they are: where somebody looks, and not in a file or a pipe."""
+    return sys.stderr.isatty()
+
+
+def check_output(text: str, endings: Collection[str] = ()) -> Path:
+    """Return where --output says to write; raise InputError for what is no path, or has none of the endings."""
+    path = as_path(text, "--output")
+    if endings and path.suffix.lower() not in endings:
+        raise InputError(f"--output must end in {' or '.join(endings)}, got {text!r}")
+    return path
 
 
 @functools.cache

@@ -13,13 +13,13 @@ from ..cloning import clone
 from ..cloning.episodes import AnyTeacher
 from ..errors import MAX_COUNT, InputError, check_int
 from ..evaluate import evaluate, score_table
-from ..files import load_params
+from ..files import as_path, load_params
 from ..runs import BEST, CONFIG
 from ..tasks import TASKS
 from ..teachers import TEACHERS
 from ..train import train
 from ..train.loop import check_covariances
-from .arguments import add_options, given
+from .arguments import add_options, given, shows_progress
 from .options import Model, add_sizes, add_task, choose_run, choose_task, load_model, policy_names
 
 _EVOLVE_SIGMA0 = 0.02
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--teacher", choices=TEACHERS, help="a teacher that sees the simulator, in place of TEACHER (default: none)"
     )
-    add_options(group, "run", {"": clone}, n_jobs=-1)
+    add_options(group, "run", {"": clone})
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: random)")
     group.add_argument(
         "--evolve", type=int, metavar="N", help="then N generations of CMA-ES, in RUN_DIR/evolve (default: none)"
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Clone, evolve if asked, and print the scores of teacher and student."""
     generations = None if options.evolve is None else check_int("--evolve", options.evolve, 1, MAX_COUNT)
-    asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
+    asked = {"progress": shows_progress(), **given(options, "run")}
     if (options.model is None) == (options.teacher is None):
         raise InputError("say who is to teach: TEACHER, a trained policy, or --teacher, which sees the simulator")
     teaches: AnyTeacher
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         models["teacher"] = teacher._replace(task=task.plain)
     if generations is not None:
         check_covariances(student)
-    init = None if options.init_from is None else load_params(options.init_from)
+    init = None if options.init_from is None else load_params(as_path(options.init_from, "--init-from"))
     result = clone(student, teaches, task, options.run_dir, init=init, **asked)
     models["student"] = Model(result.policy, result.params, task)
     where = {name: asked[name] for name in ("n_jobs", "executor") if name in asked}
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         folder = result.run_dir / "evolve"
         evolved = train(
             result.policy, task, folder, generations=generations, init=result.params, sigma0=_EVOLVE_SIGMA0,
-            resume=(folder / CONFIG).exists(), progress=True, **where,
+            resume=(folder / CONFIG).exists(), progress=asked["progress"], **where,
         )  # fmt: skip
         models["student, evolved"] = Model(result.policy, evolved.params, task)
     print(f"{result.rounds} rounds, {result.updates:,} updates. The best student: {result.run_dir / BEST}\n")

@@ -7,10 +7,9 @@ and compiled.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..c_code import export_c
-from .arguments import given
+from .arguments import check_output, given
 from .options import add_model, choose_task, load_model, make_task
 
 
@@ -23,9 +22,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the file, and say what it is."""
+    output = check_output(options.output)
     guess = make_task(options, choose_task(options.task))
     model = load_model(options.model, guess, options.policy, given(options, "sizes"), options.task)
-    export_c(options.output, model.policy, model.params)
-    lines = len(Path(options.output).read_text(encoding="utf-8").splitlines())
+    export_c(output, model.policy, model.params)
+    lines = len(output.read_text(encoding="utf-8").splitlines())
     print(f"wrote {options.output}: a {model.policy.label} policy of {model.policy.n_params} parameters, {lines} lines")
     return 0

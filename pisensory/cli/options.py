@@ -40,7 +40,7 @@ _PUBLISHED: dict[tuple[str, str], dict[str, Any]] = {
 _PUBLISHED["pong", "patches"] = {name: size for name, size in PatchPolicy.pong().config.items() if name != "kind"}
 _DEFAULT_TASK = CartPoleSwingUp()
 # What a task's name says of it, or a run: no options of their own.
-_NAMED_SETTINGS = ("version", "env", "library", "kwargs", "max_steps", "perturbation", "training")
+NAMED_SETTINGS = ("version", "env", "library", "kwargs", "max_steps", "perturbation", "training")
 # What may be changed of a network whose file says what it is.
 _CHANGEABLE = ("gain",)
 
@@ -71,7 +71,7 @@ def add_task(parser: argparse.ArgumentParser, default: str, inputs: bool = True)
         *flags("max_steps"), dest="task.max_steps", type=int, metavar="N",
         help="longest episode (default: that of the task)",
     )  # fmt: skip
-    add_options(group, "task", TASKS, leave_out=_NAMED_SETTINGS)
+    add_options(group, "task", TASKS, leave_out=NAMED_SETTINGS)
     if inputs:
         add_options(group, "inputs", {"": Perturbation})
 
@@ -108,7 +108,12 @@ def make_task(options: argparse.Namespace, base: Task = _DEFAULT_TASK) -> Task:
 
 def choose_task(text: str | None, base: Task = _DEFAULT_TASK) -> Task:
     """Return the task that a text names, or `base`, whose settings it has as far as the name leaves them open."""
-    return base if text is None else task_from_text(text, base)
+    if text is None:
+        return base
+    try:
+        return task_from_text(text, base)
+    except InputError as error:
+        raise InputError(f"--task: {error}") from None
 
 
 def free_name(path: str, taken: Container[str]) -> str:
@@ -221,10 +226,10 @@ def load_model(
     return Model(make_policy(policy, sizes), params, task.plain)
 
 
-def load_model_and_task(options: argparse.Namespace) -> tuple[Model, Task]:
-    """Return the model that options of `add_model` stand for, and the task as they perturb it."""
+def load_model_and_task(path: str, options: argparse.Namespace) -> tuple[Model, Task]:
+    """Return what a path or a name stands for by options of `add_model`, and the task as they perturb it."""
     guess = choose_task(options.task).altered(given(options, "inputs"), {})
-    model = load_model(options.model, guess, options.policy, given(options, "sizes"), options.task)
+    model = load_model(path, guess, options.policy, given(options, "sizes"), options.task)
     return model, make_task(options, model.task).seen_as(model.policy.n_channels)
 
 
@@ -237,7 +242,9 @@ def add_side_by_side(parser: argparse.ArgumentParser) -> None:
 
 def load_side_by_side(options: argparse.Namespace) -> tuple[dict[str, tuple[Policy, np.ndarray]], Task]:
     """Return the models that options of `add_model` and `add_side_by_side` stand for, by name, and the task."""
-    model, task = load_model_and_task(options)
+    if options.side_by_side is not None:
+        as_path(options.side_by_side, "--side-by-side")
+    model, task = load_model_and_task(options.model, options)
     models = {free_name(options.model, ()): (model.policy, model.params)}
     if options.side_by_side is not None:
         rival = load_model(options.side_by_side, choose_task(options.task), asked=options.task)
@@ -246,7 +253,7 @@ def load_side_by_side(options: argparse.Namespace) -> tuple[dict[str, tuple[Poli
 
 
 def _find_file(path: str) -> Path:
-    file = as_path(path)
+    file = as_path(path, "MODEL")
     if not file.exists() and path in model_names():
         return model_path(path)
     if not file.exists() and near_models(path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import webbrowser
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from ..errors import InputError
 from ..page import PageSettings, write_page
 from ..policies import Policy
 from ..tasks import CartPoleSwingUp
-from .arguments import add_options, given
+from .arguments import add_options, check_output, given
 from .options import add_model, free_name, load_model, make_task
 
 
@@ -31,6 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, say so, and open it if asked."""
+    output = check_output(options.output)
     task = make_task(options, CartPoleSwingUp("v1"))
     if task.kind != CartPoleSwingUp.kind:
         raise InputError(f"a page shows the cart-pole, not a task of kind {task.kind!r}: use v1, v0 or harder")
@@ -46,10 +46,8 @@ def run(options: argparse.Namespace) -> int:
                 "give it models trained on harder, v0 or v1"
             )
         models[free_name(path, models)] = (model.policy, model.params)
-    write_page(
-        options.output, models, PageSettings(task.label, perturbation=task.perturbation, **given(options, "page"))
-    )
-    path = Path(options.output).resolve()
+    write_page(output, models, PageSettings(task.label, perturbation=task.perturbation, **given(options, "page")))
+    path = output.resolve()
     print(f"wrote {options.output} ({path.stat().st_size / 1000:.0f} kB): open it in a browser")
     if options.open:
         webbrowser.open(path.as_uri())

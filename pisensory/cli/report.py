@@ -7,10 +7,9 @@ other file, report.json with every number, and the figures as PNG and SVG.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..report import Subject, write_report
-from .arguments import add_options, given
+from .arguments import add_options, check_output, given, shows_progress
 from .options import add_task, choose_task, free_name, load_model, make_task
 
 
@@ -24,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the report, and say where it is."""
+    output = check_output(options.output)
     subjects: dict[str, Subject] = {}
     for path in options.models:
         model = load_model(path, choose_task(options.task), asked=options.task)
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         task = make_task(options, model.task)
         subjects[name] = Subject(name, model.policy, model.params, task)
     asked = given(options, "report")
-    report = write_report(list(subjects.values()), options.output, progress=True, command=options.command, **asked)
-    page = Path(options.output) / "report.html"
+    report = write_report(list(subjects.values()), output, progress=shows_progress(), command=options.command, **asked)
+    page = output / "report.html"
     print(f"wrote {page} and the figures beside it in {report['seconds']:.0f} s")
     return 0

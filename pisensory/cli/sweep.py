@@ -26,7 +26,7 @@ from ..files import as_path, atomic_write, make_folder, save_policy
 from ..runs.progress import Progress
 from ..sweep import Job, Outcome, Plan, Row, csv_text, mean_over_seeds, read_plan, run_jobs, table_text
 from ..sweep.jobs import failures
-from .arguments import name_options
+from .arguments import DEFAULTS, name_options, shows_progress
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--output", "-o", metavar="FOLDER", help="for runs, table and figure (default: runs/ and the name of FILE)"
     )
     parser.add_argument(
-        "--jobs", "-j", type=int, default=-1, metavar="N",
+        "--jobs", "-j", type=int, default=DEFAULTS["n_jobs"], metavar="N",
         help="runs side by side, each with one worker and one BLAS thread; -1 for one a core (default: -1)",
     )  # fmt: skip
     parser.add_argument("--executor", metavar="TEXT", help="dask:ADDRESS (default: these cores, by --jobs)")
@@ -127,7 +127,7 @@ def _run(jobs: list[Job], options: argparse.Namespace) -> list[Outcome]:
     outcomes = {job.name: outcome for job in jobs if (outcome := job.read()) is not None}
     left = [job for job in jobs if job.name not in outcomes]
     running = run_jobs(left, options.jobs, options.executor)
-    bar = Progress(len(jobs), "run", len(outcomes), bool(left))
+    bar = Progress(len(jobs), "run", len(outcomes), bool(left) and shows_progress())
     try:
         for outcome in running:
             outcomes[outcome.job.name] = outcome

@@ -12,13 +12,13 @@ from typing import Any
 from ..cloning import TAUGHT_POLICY, train_with_teacher
 from ..errors import InputError
 from ..evaluate import evaluate, score_table
-from ..files import load_params
+from ..files import as_path, load_params
 from ..policies import Policy
 from ..runs import BEST, RECIPE
 from ..tasks import Task
 from ..train import TrainResult, train
 from ..train.settings import PRESETS
-from .arguments import add_options, given
+from .arguments import add_options, given, shows_progress
 from .options import add_sizes, add_task, choose_run, default_policy, policy_names
 
 # What is trained by a teacher if nothing else is asked for: kind of task, and policy.
@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "from zeros. Options that are given go first (default: best)",
     )  # fmt: skip
     by_preset = dict.fromkeys(("population_size", "n_episodes", "sigma0"), "by preset")
-    add_options(group, "run", {"": train}, n_jobs=-1, **by_preset)
+    add_options(group, "run", {"": train}, **by_preset)
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
     add_task(parser, default="harder")
     add_sizes(parser)
@@ -46,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, then print the scores with the inputs in order and shuffled."""
-    asked = {"n_jobs": -1, "progress": True, **given(options, "run")}
+    asked = {"progress": shows_progress(), **given(options, "run")}
     fresh = options.preset == "best" and options.init_from is None
 
     def default(name: str, task: Task) -> Policy:
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         # What is best is known of networks that see a fixed number of inputs.
         preset = PRESETS["paper" if policy.n_features is None else options.preset] if begun is None else {}
-        init = None if options.init_from is None else load_params(options.init_from)
+        init = None if options.init_from is None else load_params(as_path(options.init_from, "--init-from"))
         result = train(policy, task, options.run_dir, init=init, **{**preset, **asked})
     _print_result(result, task, {name: asked[name] for name in ("n_jobs", "executor") if name in asked})
     return 0

@@ -7,10 +7,9 @@ episode that `pisensory evaluate --episodes 1` scores with the same seed.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..video import write_video
-from .arguments import add_options, given
+from .arguments import add_options, check_output, given, shows_progress
 from .options import add_model, add_side_by_side, load_side_by_side
 
 
@@ -27,9 +26,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the video, and say so."""
+    output = check_output(options.output, (".mp4", ".gif"))
     models, task = load_side_by_side(options)
-    scores = write_video(options.output, models, task, progress=True, **given(options, "video"))
+    scores = write_video(output, models, task, progress=shows_progress(), **given(options, "video"))
     said = ", ".join(f"{name} {score:.1f}" for name, score in zip(models, scores))
-    size = Path(options.output).stat().st_size
+    size = output.stat().st_size
     print(f"wrote {options.output} ({size / 1e6:.1f} MB); scores: {said}")
     return 0

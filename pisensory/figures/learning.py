@@ -1,113 +1,126 @@
-"""Learning curves, from the run folders of training and cloning."""
+"""Learning curves, of what runs of training and cloning have measured."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import FileError, InputError
-from ..files import PathLike, as_path
-from ..runs import CONFIG, METRICS, read_metrics
-from .style import MARKERS, colour, legend_above, new_figure, styled
+from ..errors import InputError
+from ..runs.metrics import COLUMNS
+from .curves import Curve
+from .style import MARKERS, colour, new_figure, styled
 
+DEFAULT_METRICS = ("mean", "max", "held_out", "loss", "held_out_loss")
 _MAX_POINTS = 300
-# What is drawn of scores, and below of losses: column -> what the legend calls it, and its style.
-_LINES: tuple[dict[str, tuple[str, dict[str, Any]]], ...] = (
-    {
-        "mean": ("mean", {"lw": 1.2, "alpha": 0.7}),
-        "max": ("max", {"lw": 0.9, "ls": ":"}),
-        "held_out": ("held out", {"lw": 2}),
-    },
-    {"loss": ("", {"lw": 1.2, "alpha": 0.7}), "held_out_loss": ("", {"lw": 2})},
-)
+_LETTERS = 100  # of the labels side by side in the legend
+_X = ("generation", "round", "env_steps", "elapsed")
+_THIN, _THICK = {"lw": 1.2, "alpha": 0.7}, {"lw": 2.0}
 
 
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """What one run has measured on its way.
+class _Panel(NamedTuple):
+    """Axes of their own: what stands beside them, whether they are logarithmic, and column -> style of its line."""
 
-    Attributes:
-        name: what to call it.
-        unit: what its lines count: "generation" or "round".
-        columns: name of the column -> its numbers (line,), NaN where there is none.
-    """
-
-    name: str
-    unit: str
-    columns: dict[str, np.ndarray]
+    label: str
+    log: bool
+    lines: dict[str, dict[str, Any]]
 
 
-def read_curve(run_dir: PathLike, name: str | None = None) -> Curve:
-    """Read the metrics of a run folder of `train` or `clone`, which may be going on.
-
-    Raises FileError if the folder is no run, or has no line of metrics yet.
-    """
-    folder = as_path(run_dir)
-    if not (folder / CONFIG).exists():
-        state = "is not there" if not folder.exists() else "is not a run of pisensory"
-        raise FileError(f"{folder} {state}: give the folder of a run of train or clone")
-    rows = read_metrics(folder) if (folder / METRICS).exists() else []
-    if not rows:
-        raise FileError(f"{folder} has no line of metrics yet: wait for the first generation or round")
-    columns = {column: np.array([float(row[column] or "nan") for row in rows]) for column in rows[0]}
-    return Curve(name or folder.resolve().name, next(iter(columns)), columns)
+_SCORES = _Panel(
+    "return of an episode", False,
+    {"mean": _THIN, "max": {"lw": 0.9, "ls": ":"}, "max_overall": {"lw": 0.9, "ls": "--"}, "held_out": _THICK},
+)  # fmt: skip
+_LOSSES = _Panel(
+    "mean squared error\nof the action", True,
+    {"loss": _THIN, "identify_loss": {"lw": 1.2, "ls": "--"}, "held_out_loss": _THICK},
+)  # fmt: skip
+_LOGARITHMIC = ("sigma", "learning_rate")
 
 
-def learning_curves(curves: Sequence[Curve], over_steps: bool = False) -> Any:
-    """Draw scores over generations (rounds) and over wall time, and the loss of clones below.
+def learning_curves(curves: Sequence[Curve], over_steps: bool = False, metrics: Sequence[str] = DEFAULT_METRICS) -> Any:
+    """Draw scores over generations (rounds) and over wall time, and other metrics in panels below.
+
+    Of a mean over several runs there is a band from the lowest to the highest.
 
     Args:
         curves: of the runs.
         over_steps: draw over environment steps, which all runs have in common, not over generations and rounds.
+        metrics: columns of metrics.csv to draw, where runs have them.
 
     Raises:
-        InputError: if there is nothing to draw.
+        InputError: if there is nothing to draw, or no run has one of the metrics that was asked for.
     """
     if not curves:
         raise InputError("learning curves need at least one run")
-    losses = [curve for curve in curves if "loss" in curve.columns]
+    there = list(dict.fromkeys(column for curve in curves for column in curve.columns if column not in _X))
+    for metric in metrics:
+        if metric not in there and metrics is not DEFAULT_METRICS:
+            raise InputError(f"metrics must be of what these runs measure, {', '.join(there)}; got {metric!r}")
+    panels = _panels([metric for metric in metrics if metric in there])
+    trainings = list(dict.fromkeys(curve.training or curve.name for curve in curves))
     with styled():
-        height = (3.9 if not losses else 6.0) + 0.22 * len(curves)
-        figure, axes = new_figure(height, 1 + bool(losses), 2, squeeze=False, sharex="col", sharey="row")
+        height = 1.8 + 2.1 * len(panels) + 0.12 * len(curves) * max(len(panel.lines) for panel in panels)
+        figure, axes = new_figure(height, len(panels), 2, squeeze=False, sharex="col", sharey="row")
         longest = max(curve.columns["elapsed"][-1] for curve in curves)
         scale, unit = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 120 else (1, "seconds")
         for number, curve in enumerate(curves):
+            color = colour(trainings.index(curve.training or curve.name) if len(trainings) > 1 else number)
+            marker = MARKERS[number % len(MARKERS)]
             counts = curve.columns["env_steps"] / 1e6 if over_steps else curve.columns[curve.unit]
-            xs = (counts, curve.columns["elapsed"] / scale)
-            for column, x in enumerate(xs):
-                for row, lines in zip(axes[:, column], _LINES):
-                    _draw(row, x, curve, number, lines)
+            for column, x in enumerate((counts, curve.columns["elapsed"] / scale)):
+                for row, panel in zip(axes[:, column], panels):
+                    _draw(row, x, curve, color, marker, panel.lines)
         counted = " or ".join(f"{unit}s" for unit in dict.fromkeys(curve.unit for curve in curves))
         axes[-1, 0].set_xlabel("million environment steps" if over_steps else counted)
         axes[-1, 1].set_xlabel(f"wall time ({unit})")
-        axes[0, 0].set_ylabel("return of an episode")
-        if losses:
-            axes[1, 0].set_ylabel("mean squared error\nof the action")
-            axes[1, 0].set_yscale("log")
-        legend_above(figure, axes[0, 0])
+        for row, panel in zip(axes[:, 0], panels):
+            row.set_ylabel(panel.label)
+            row.set_yscale("log" if panel.log else "linear")
+        handles = {text: line for row in axes[:, 0] for line, text in zip(*row.get_legend_handles_labels())}
+        side_by_side = max(1, min(3, _LETTERS // (6 + max(map(len, handles), default=1))))
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=side_by_side)
     return figure
 
 
-def _draw(axes: Any, x: np.ndarray, curve: Curve, number: int, lines: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-    """Draw the columns that `lines` gives a label and a style, where the run has measured them."""
-    for column, (label, style) in lines.items():
+def _panels(metrics: Sequence[str]) -> list[_Panel]:
+    """Return the panels that metrics need: one for scores, one for losses, and one for each other."""
+    # Columns that all runs do not have are the scores of a task's parts.
+    known = {name for columns in COLUMNS.values() for name in columns}
+    parts = {name: {"lw": 1.4, "ls": "-."} for name in metrics if name not in known}
+    panels = [_SCORES._replace(lines={**_SCORES.lines, **parts}), _LOSSES]
+    shared = {name for panel in panels for name in panel.lines}
+    others = [_Panel(_words(name), name in _LOGARITHMIC, {name: _THIN}) for name in metrics if name not in shared]
+    chosen = [
+        panel._replace(lines={name: style for name, style in panel.lines.items() if name in metrics})
+        for panel in (*panels, *others)
+    ]
+    return [panel for panel in chosen if panel.lines]
+
+
+def _words(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _draw(axes: Any, x: np.ndarray, curve: Curve, color: str, marker: str, lines: dict[str, dict[str, Any]]) -> None:
+    """Draw the columns that `lines` gives a style, where the run has measured them."""
+    for column, style in lines.items():
         values = curve.columns.get(column, np.empty(0))
         there = np.isfinite(values)
-        if there.any():
-            xs, ys = _thin(x[there], values[there])
-            marker = MARKERS[number % len(MARKERS)] if "held_out" in column else ""
-            axes.plot(
-                xs, ys, color=colour(number), label=f"{curve.name}: {label}" if label else "", **style, marker=marker,
-                markersize=5, markevery=max(1, len(xs) // 12),
-            )  # fmt: skip
+        if not there.any():
+            continue
+        xs, ys = _thin(x[there]), _thin(values[there])
+        axes.plot(
+            xs, ys, color=color, label=f"{curve.name}: {_words(column)}", **style, markersize=5,
+            marker=marker if "held_out" in column else "", markevery=max(1, len(xs) // 12),
+        )  # fmt: skip
+        if column in curve.low:
+            low, high = _thin(curve.low[column][there]), _thin(curve.high[column][there])
+            axes.fill_between(xs, low, high, color=color, alpha=0.15, lw=0)
 
 
-def _thin(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return points averaged in groups, so that at most _MAX_POINTS are left."""
-    if len(x) <= _MAX_POINTS:
-        return x, values
-    groups = np.array_split(np.arange(len(x)), _MAX_POINTS)
-    return tuple(np.array([array[group].mean() for group in groups]) for array in (x, values))  # type: ignore[return-value]
+def _thin(values: np.ndarray) -> np.ndarray:
+    """Return numbers averaged in groups, so that at most _MAX_POINTS are left."""
+    if len(values) <= _MAX_POINTS:
+        return values
+    return np.array([group.mean() for group in np.array_split(values, _MAX_POINTS)])

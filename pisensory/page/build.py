@@ -28,6 +28,8 @@ MAX_MODELS = 12
 MAX_BYTES = 200_000
 # Steps that the page has gone through when it opens: by then a good agent holds the pole.
 SKIPPED_STEPS = 300
+# Of a perturbation.
+_SHOWN = ("shuffle", "reshuffle_every", "n_noise", "noise_std", "n_copies")
 # In the order in which they become one script: the later ones use the earlier.
 _SCRIPTS = ("simulation.js", "drawing.js", "page.js")
 _FITS = "a page shows agents of the cart-pole: invariant policies with one action, or mlp policies with 5 inputs or more and one action"  # noqa: E501
@@ -48,7 +50,7 @@ class PageSettings:
     """
 
     version: str = "v1"
-    seed: int = 1
+    seed: int = 0
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     eyes: str | None = None
 
@@ -57,18 +59,20 @@ class PageSettings:
             raise InputError(f"version must be one of {', '.join(cartpole.VERSIONS)}, got {self.version!r}")
         object.__setattr__(self, "seed", check_int("seed", self.seed, 0))
         if self.seed >= 2**32:
-            raise InputError(f"the seed of a page must be below 2^32, got {self.seed}")
+            raise InputError(f"seed must be below 2^32 for a page, got {self.seed}")
         for name, value, most in (
-            ("noise inputs", self.perturbation.noise_places, MAX_NOISE),
-            ("copies", self.perturbation.n_copies, MAX_COPIES),
+            ("n_noise", self.perturbation.noise_places, MAX_NOISE),
+            ("n_copies", self.perturbation.n_copies, MAX_COPIES),
         ):
             if value > most:
-                raise InputError(f"a page shows at most {most} {name}, got {value}: ask for fewer")
-        done = self.perturbation
-        if done.noise_kind != "white" or done.dropped or done.delay or done.pushes or done.draws_ranges:
+                raise InputError(f"{name} must be at most {most} for a page, got {value}")
+        done, plain = vars(self.perturbation), vars(Perturbation())
+        others = [name for name in done if done[name] != plain[name] and name not in _SHOWN]
+        ranges = [name for name in _SHOWN if isinstance(done[name], tuple)]
+        if others or ranges:
             raise InputError(
-                "a page starts with white noise and sound inputs, and is pushed by hand: leave out noise_kind, "
-                "dropped, delay, push and ranges"
+                "a page starts with white noise and sound inputs, has no ranges, and is pushed by hand: leave out "
+                f"{', '.join(others + ranges)}"
             )
 
 
