@@ -22,6 +22,7 @@ VIEWS = {
     "gray": View(Patches(6, 6), n_frames=4, size=car_picture.SIZE),
     "color": View(Patches(7, 4), n_frames=1, size=car_picture.SIZE, n_colors=3),
     "coarse": View(Patches(8, 4), n_frames=4, size=car_picture.SIZE // 3),
+    "wide": View(Patches(12, 5), n_frames=4, size=car_picture.SIZE // 3),
 }
 CAMERAS = ("velocity", "hull")
 PICTURES = ("own", "gymnasium")
@@ -44,12 +45,13 @@ class CarRacingTask(FramesTask):
     | --- | --- | --- | --- |
     | gray | a patch of 6 x 6 pixels of the last four frames, gray | 256, 144 | `PatchPolicy.car_racing()` |
     | color | a patch of 7 x 7 pixels of a frame, every 4 pixels, red, green, blue | 529, 147 | `AttentionAgentPolicy` |
-    | coarse | gray, of pixels three times as wide, 8 x 8 every 4 | 49, 256 | `carracing-driver` |
+    | coarse | gray, of pixels three times as wide, 8 x 8 every 4 | 49, 256 | cloning |
+    | wide | the same pixels, 12 x 12 every 5 | 25, 576 | `carracing-driver` |
 
     Args:
         max_steps: the length of an episode.
         perturbation: what is done to the patches on their way to the policy.
-        view: "gray", "color" or "coarse".
+        view: "gray", "color", "coarse" or "wide".
         camera: what is up in the picture: "velocity", as when the published weights were trained, or "hull".
         colors: of the grass: "2018", likewise, or "v3".
         background: what stands in place of the grass: None, "noise:SEED", "noise" for another in each episode, or the
