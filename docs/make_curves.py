@@ -1,4 +1,4 @@
-"""Draw how candidates for the shipped models rose, over environment steps.
+"""Draw how candidates for the shipped models rose, over minutes.
 
     python docs/make_curves.py docs/images/training-curves.png NAME=FOLDER[,FOLDER...] [NAME=...]
 
@@ -50,23 +50,25 @@ def main():
     options = parser.parse_args()
     trainings = options.trainings
     with styled():
-        figure, axes = new_figure(4.4 + 0.1 * len(trainings), 1, 2, sharey=True)
+        figure, axes = new_figure(4.4 + 0.1 * len(trainings))
+        taught = False
         for number, (name, folders) in enumerate(trainings):
             teacher, student = join_stages(folders)
             marker = {"marker": MARKERS[number % len(MARKERS)], "markevery": max(1, student.shape[1] // 8)}
-            for place, row in zip(axes, (0, 1)):
-                place.plot(teacher[row], teacher[2], color=colour(number), lw=1, ls=":")
-                place.plot(student[row], student[2], color=colour(number), lw=1.4, label=name, markersize=5, **marker)
+            axes.plot(teacher[1], teacher[2], color=colour(number), lw=1, ls=":")
+            taught |= teacher.size > 0
+            axes.plot(student[1], student[2], color=colour(number), lw=1.4, label=name, markersize=5, **marker)
             print(name)
             for score in SCORES:
                 above = np.flatnonzero(student[2] >= score)
                 if len(above):
                     steps, minutes, _ = student[:, above[0]]
                     print(f"  {score:5d}  {steps:9,.1f} M steps  {minutes:6.1f} minutes")
-        axes[0].set_xlabel("million environment steps")
-        axes[1].set_xlabel("minutes")
-        axes[0].set_ylabel("return of held-out episodes")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+        if taught:
+            axes.plot([], [], color="0.4", lw=1, ls=":", label="its teacher, before it")
+        axes.set_xlabel("minutes")
+        axes.set_ylabel("return of held-out episodes")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     with open(options.image, "wb") as file:
         file.write(as_png(figure))
 
