@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory.cli import main
 from pisensory.rollout import make_chunks
 from pisensory.runs.checkpoint import read_checkpoint
 
@@ -280,6 +281,20 @@ def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing
     result = train_with_event(tmp_path, cluster, kill_and_join)
     serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
     np.testing.assert_array_equal(result.mean_params, serial.mean_params)
+
+
+def test_a_sweep_on_dask_ends_as_one_on_these_cores(cluster, tmp_path):
+    pytest.importorskip("matplotlib")
+    cluster.add_worker()
+    file = tmp_path / "small.toml"
+    file.write_text(
+        'command = "train {policy}"\nseeds = [0, 3]\n[grid]\npolicy = ["linear", "lstm"]\n[options]\ntask = "v1"\n'
+        'preset = "paper"\nmax-steps = 20\ngenerations = 2\npopulation-size = 4\nepisodes = 2\neval-episodes = 4\n'
+    )
+    assert main(["sweep", str(file), "-o", str(tmp_path / "here"), "-j", "2"]) == 0
+    assert main(["sweep", str(file), "-o", str(tmp_path / "there"), "--executor", f"dask:{cluster.address}"]) == 0
+    tables = [(tmp_path / folder / "table.csv").read_text() for folder in ("here", "there")]
+    assert tables[0] == tables[1] and "linear" in tables[0]
 
 
 def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, tmp_path, monkeypatch):
