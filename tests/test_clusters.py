@@ -107,7 +107,7 @@ def test_an_interrupt_while_workers_start_prints_nothing_of_theirs(tmp_path):
         "if __name__ == '__main__':\n"
         "    executor = ps.ProcessExecutor(4)\n"
         "    try:\n"
-        "        ps.rollout(ps.MLPPolicy(), np.zeros((4, 113)), ps.CartPoleSwingUp(), 4000, executor=executor)\n"
+        "        ps.rollout(ps.MLPPolicy(), np.zeros((4, 113)), ps.CartPoleSwingUp(), 20000, executor=executor)\n"
         "    except KeyboardInterrupt:\n"
         "        print('stopped')\n"
     )

@@ -203,10 +203,9 @@ def test_the_best_preset_gives_the_invariant_policy_a_teacher(tmp_path):
     result = run_command(
         "invariant", run, "-m", 2, "-p", 4, "-e", 2, "--max-steps", 10, "-j", 1, "--minutes", 0.05, "--n-embeddings", 4
     )
-    assert result.returncode == 0, result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
     for stage in ("teacher", "clone"):
         assert (run / stage / "best.npz").exists()
-        assert f"{stage}: " in result.stderr
     again = run_command("invariant", run, "--resume", "-m", 3, "-j", 1)
     assert again.returncode == 0, again.stderr
     assert json.loads((run / "config.json").read_text())["policy"]["n_embeddings"] == 4

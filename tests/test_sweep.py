@@ -42,7 +42,7 @@ command = "train linear"
 task = "v1"
 max-steps = 20
 preset = "paper"
-generations = 400
+generations = 1200
 population-size = 4
 episodes = 2
 eval-episodes = 4
@@ -124,13 +124,13 @@ def test_stopped_sweeps_go_on_and_end_as_one_that_was_not(tmp_path, number):
     assert not (out / "train-linear" / "seed-0.json").exists()
     wait_for(lambda: (run_dir / "policy.npz").exists())  # written as the run is stopped, with its sweep gone too
     n_done = len((run_dir / "metrics.csv").read_text().split()) - 1
-    assert 4 < n_done < 400
+    assert 4 < n_done < 1200
     time.sleep(0.5 if number == signal.SIGKILL else 0)  # until its lock is given back
     again = sweep(file, "-o", out, "-j", "1")
     assert again.returncode == 0, again.stderr
     task = ps.CartPoleSwingUp("v1", max_steps=20)
     whole = ps.train(
-        ps.MLPPolicy(hidden_sizes=()), task, tmp_path / "whole", generations=400, population_size=4, n_episodes=2,
+        ps.MLPPolicy(hidden_sizes=()), task, tmp_path / "whole", generations=1200, population_size=4, n_episodes=2,
         n_eval_episodes=4, eval_every=1,
     )  # fmt: skip
     np.testing.assert_array_equal(ps.load_policy(run_dir / "best.npz")[1], whole.params)

@@ -348,7 +348,7 @@ def test_a_seed_that_is_being_typed_stays_as_it_is(show):
     wait(tab, f"JSON.stringify(pisensory.run.inputs.order) !== JSON.stringify({moved})")
     tab.evaluate("document.querySelector('#shuffle').click()")
     assert tab.locator("#seed").input_value() == "1234"
-    assert tab.evaluate("pisensory.run.settings.seed") == 1
+    assert tab.evaluate("pisensory.run.settings.seed") == 0
     tab.keyboard.press("Enter")
     wait(tab, "pisensory.run.settings.seed === 1234")
 
@@ -360,7 +360,7 @@ def test_a_seed_that_is_none_is_refused_in_words(show):
         tab.locator("#seed").fill(wrong)
         tab.keyboard.press("Enter")
         assert tab.locator("#status").inner_text() == "A seed is a whole number from 0 to 4294967295."
-        assert tab.locator("#seed").input_value() == "1" and tab.evaluate("pisensory.run.steps") == 3
+        assert tab.locator("#seed").input_value() == "0" and tab.evaluate("pisensory.run.steps") == 3
 
 
 def test_menus_and_buttons_stay_the_same_things_while_it_reshuffles(show):
