@@ -2,9 +2,14 @@
 
 import os
 import pathlib
+import signal
 
 import numpy as np
 import pytest
+
+# A shell starts what it runs in the background with interrupts ignored, and so would be all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take the longest, which begin first: at the end, only short tests are left to share out.
 LONGEST = [
