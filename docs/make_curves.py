@@ -10,36 +10,26 @@ that of the last stage, is dotted. Prints when the network of the last stage fir
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 
-from pisensory.figures import as_png
+from pisensory.figures import as_png, join_stages, read_curve
 from pisensory.figures.style import MARKERS, colour, new_figure, styled
+from pisensory.runs import read_config
 
-NAMES = ("env_steps", "elapsed", "held_out")
 SCORES = (300, 400, 472, 498, 515, 560)
 
 
-def read_stage(folder):
-    """Return the environment steps, seconds and held-out scores (line,) of a stage, and its network's settings."""
-    lines = list(csv.DictReader((Path(folder) / "metrics.csv").read_text().splitlines()))
-    columns = np.array([[float(line[name] or "nan") for line in lines] for name in NAMES])
-    return columns, json.loads((Path(folder) / "config.json").read_text())["policy"]
-
-
-def join_stages(folders):
-    """Return million environment steps, minutes and scores of a teacher and of its student (3, line) each."""
-    stages = [read_stage(folder) for folder in folders]
-    before, teacher, student = np.zeros((3, 1)), [np.empty((3, 0))], []
-    for columns, policy in stages:
-        columns = columns + before
-        before = np.array([[columns[0, -1]], [columns[1, -1]], [0.0]])
-        (student if policy == stages[-1][1] else teacher).append(columns[:, np.isfinite(columns[2])])
-    scale = np.array([[1e-6], [1 / 60], [1]])
-    return scale * np.concatenate(teacher, axis=1), scale * np.concatenate(student, axis=1)
+def join(folders):
+    """Return million environment steps, minutes and held-out scores of a teacher and of its student (3, line) each."""
+    networks = {folder: read_config(Path(folder))["policy"] for folder in folders}
+    lines = {True: [np.empty((3, 0))], False: [np.empty((3, 0))]}  # of the student, and of its teacher
+    for folder, curve in zip(folders, join_stages([{folder: read_curve(folder) for folder in folders}], "")):
+        columns = np.stack([curve.columns[name] for name in ("env_steps", "elapsed", "held_out")])
+        scored = columns[:, np.isfinite(columns[2])] / [[1e6], [60], [1]]
+        lines[networks[folder] == networks[folders[-1]]].append(scored)
+    return (np.concatenate(lines[student], axis=1) for student in (False, True))
 
 
 def main():
@@ -53,7 +43,7 @@ def main():
         figure, axes = new_figure(4.4 + 0.1 * len(trainings))
         taught = False
         for number, (name, folders) in enumerate(trainings):
-            teacher, student = join_stages(folders)
+            teacher, student = join(folders)
             marker = {"marker": MARKERS[number % len(MARKERS)], "markevery": max(1, student.shape[1] // 8)}
             axes.plot(teacher[1], teacher[2], color=colour(number), lw=1, ls=":")
             taught |= teacher.size > 0
