@@ -15,6 +15,7 @@ from ..errors import MAX_COUNT, InputError, check_int
 from ..evaluate import evaluate, score_table
 from ..files import as_path, load_params
 from ..runs import BEST, CONFIG
+from ..runs.folder import EVOLVE
 from ..tasks import TASKS
 from ..teachers import TEACHERS
 from ..train import train
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     models["student"] = Model(result.policy, result.params, task)
     where = {name: asked[name] for name in ("n_jobs", "executor") if name in asked}
     if generations is not None:
-        folder = result.run_dir / "evolve"
+        folder = result.run_dir / EVOLVE
         evolved = train(
             result.policy, task, folder, generations=generations, init=result.params, sigma0=_EVOLVE_SIGMA0,
             resume=(folder / CONFIG).exists(), progress=asked["progress"], **where,

@@ -14,10 +14,7 @@ import numpy as np
 from ..errors import FileError
 from ..files import PathLike, as_path
 from ..runs import CONFIG, METRICS, RECIPE, read_config, read_metrics
-from ..runs.folder import CLONE, TEACHER
-
-# What the last stage of a training in stages is called, and the folder in which `pisensory clone --evolve` has it.
-EVOLVE = "evolve"
+from ..runs.folder import CLONE, EVOLVE, TEACHER
 
 
 @dataclasses.dataclass(frozen=True)

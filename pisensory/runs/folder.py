@@ -11,8 +11,9 @@ CONFIG, METRICS, CHECKPOINT, BEST, POLICY = (
     "config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz",
 )  # fmt: skip
 LOCK = ".lock"
-# Of a run in stages: its settings, and the folders of its first two stages. Those of the last are in the folder itself.
-RECIPE, TEACHER, CLONE = "recipe.json", "teacher", "clone"
+# Of a run in stages: its settings, and the folders of its first two stages. Those of the last are in the folder itself,
+# but of a clone that was evolved on in a folder of its own.
+RECIPE, TEACHER, CLONE, EVOLVE = "recipe.json", "teacher", "clone", "evolve"
 # What may be in a folder in which no run has begun.
 _BEFORE = {LOCK, RECIPE, TEACHER, CLONE, CHECKPOINT}
 
