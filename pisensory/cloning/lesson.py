@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,10 +16,16 @@ from .identify import identify
 # less would be done sooner than sent.
 _WORTH_HALVING = 2**26
 
-# glibc hands freed memory back to the system, and a third of a step went into getting it again, page by page. Once a
-# block has been freed that is nearly as large as its limit for that (32 MB, mallopt(3)), it keeps up to twice as much.
-_KEPT = 31 * 2**20
-np.empty(_KEPT, np.uint8)
+
+@functools.cache
+def _keep_memory() -> None:
+    """Have a process that studies keep the memory that it has freed.
+
+    glibc hands freed memory back to the system, and a third of a step went into getting it again, page by page. Once
+    a block has been freed that is nearly as large as its limit for that (32 MB, mallopt(3)), it keeps up to twice as
+    much.
+    """
+    np.empty(31 * 2**20, np.uint8)
 
 
 class Lesson(NamedTuple):
@@ -90,6 +97,7 @@ class Outcome(NamedTuple):
 
 def study(lesson: Lesson) -> Outcome:
     """Return a lesson's share of the losses of all it is a part with, and of their gradient."""
+    _keep_memory()
     unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
     difference = (unrolled.actions - lesson.labels) * lesson.alive[:, None]
     n_actions = lesson.n_alive * difference.shape[1]
