@@ -219,8 +219,10 @@ def _join(parts: list[Batch]) -> Batch:
     def together(name: str) -> np.ndarray:
         arrays = [getattr(part, name) for part in parts]
         length = max(len(array) for array in arrays)
-        filled = [np.pad(array, [(0, length - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in arrays]
-        return np.concatenate(filled, axis=1 if name == "newest" and length else -1)
+        for number, array in enumerate(arrays):
+            if len(array) < length:
+                arrays[number] = np.pad(array, [(0, length - len(array))] + [(0, 0)] * (array.ndim - 1))
+        return np.concatenate(arrays, axis=1 if name == "newest" else -1)
 
     return Batch(**{field.name: together(field.name) for field in dataclasses.fields(Batch)})
 
