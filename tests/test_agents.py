@@ -62,8 +62,7 @@ def test_the_order_of_inputs_changes_no_bit_in_a_batch():
     ("wrong", "message"),
     [
         (np.ones((3, 2)), r"\(3, 6\) \(agent, feature\), got \(3, 2\)"), (np.ones((2, 6)), "got"),
-        (np.full((3, 6), np.nan), "NaN or infinite"), ("text", "the observations must be|the observations of"),
-        (None, "real numbers"),
+        (np.full((3, 6), np.nan), "NaN or infinite"), ("text", "the observations must be"), (None, "real numbers"),
     ],
 )  # fmt: skip
 def test_wrong_observations_are_refused_and_change_nothing(wrong, message):

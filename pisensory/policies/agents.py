@@ -69,18 +69,18 @@ class Agents:
         shape = whole if self.policy.n_channels != 1 else whole[:2]
         if values.shape != shape:
             form = "(agent, feature)" if len(shape) == 2 else "(agent, feature, channel)"
-            raise InputError(
-                f"the observations of {len(which)} agents must be of the shape {shape} {form}, got {values.shape}"
-            )
+            some = "" if agents is None else f", for agents {show(agents)}"
+            raise InputError(f"the observations must be of the shape {shape} {form}, got {values.shape}{some}")
         if not np.isfinite(values).all():
             raise InputError("the observations hold values that are NaN or infinite")
         self._run.observations[0][..., which] = values.reshape(whole).transpose(1, 2, 0)
+        memory = self._run.memory() if len(which) < len(self) else []
         waiting = np.delete(np.arange(len(self)), which)
-        before = [array[..., waiting] for array in self._run.memory()]
+        before = [array[..., waiting] for array in memory]
         with np.errstate(over="ignore"):
             self._run.step()
         actions = self._run.actions[0].T[which]
-        for array, old in zip(self._run.memory(), before):
+        for array, old in zip(memory, before):
             array[..., waiting] = old
         return actions
 
@@ -91,7 +91,7 @@ class Agents:
             agents: whose: numbers, or True and False for each (agent,); all if None.
 
         Raises:
-            InputError: for numbers that no agent has, or a mask of another length.
+            InputError: for numbers that no agent has, or has twice, or a mask of another length.
         """
         self._run.forget(self._check_agents(agents))
 
@@ -104,7 +104,7 @@ class Agents:
             which = which.astype(int)
         fits = which.shape == (len(self),) if which.dtype.kind == "b" else which.dtype.kind in "iu" and which.ndim == 1
         numbers = np.flatnonzero(which) if which.dtype.kind == "b" else which
-        if not fits or not set(numbers.tolist()) <= set(range(len(self))) or len(set(numbers.tolist())) < len(numbers):
+        if not fits or not np.isin(numbers, np.arange(len(self))).all() or len(np.unique(numbers)) < len(numbers):
             raise InputError(
                 f"agents must be different numbers from 0 to {len(self) - 1}, or {len(self)} bools, got {show(agents)}"
             )
