@@ -199,7 +199,8 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int]) -> Batch:
             newest = chunk.in_order(shown)[:, -n_newest:] * alive
             pictures.append(np.moveaxis(newest, -1, 0).astype(np.uint8))
         seen = nothing if has_pictures else chunk.in_order(step.observations) * alive
-        steps.append((seen, previous * alive, label * alive, alive, sources))
+        # What says no more than which action is best may be any number.
+        steps.append((seen, np.clip(previous, -1, 1) * alive, label * alive, alive, sources))
         if state_every and not step.number:
             states.append(np.zeros_like(_remembered(chunk, step)))
         if state_every and (step.number + 1) % state_every == 0:

@@ -128,13 +128,17 @@ class PongGame:
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a game; return the gray picture (row, column)."""
         self._generator = np.random.default_rng(seed)
+        self.begin(int(self._generator.integers(1, _MOST_IDLE + 1)))
+        return self.picture, {}
+
+    def begin(self, n_idle: int) -> None:
+        """Begin a game with so many idle frames."""
         self._ale.reset_game()
         self._last = 0
-        for _ in range(int(self._generator.integers(1, _MOST_IDLE + 1))):
+        for _ in range(n_idle):
             self._ale.act(self._actions[0])
         screen = self._screen()
         self.picture = shrink(_palette().levels[screen, screen])
-        return self.picture, {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play four frames; return the gray picture (row, column), the points won, and whether the game is over."""
