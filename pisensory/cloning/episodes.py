@@ -124,6 +124,30 @@ def draw_windows(
     return window, tuple(np.ascontiguousarray(state) for state in states) or None
 
 
+def occlude(
+    batch: Batch, state: State | None, share: float, generator: np.random.Generator
+) -> tuple[Batch, State | None]:
+    """Return sequences without a share of their features, others in each, with what the student remembers of the rest.
+
+    Args:
+        batch: the sequences, with what the student saw in them.
+        state: at their beginning, each (feature, channel, sequence).
+        share: to leave out; one feature is always left.
+        generator: draws which.
+    """
+    seen = np.moveaxis(batch.observations, -1, 1)  # pictures lie in memory like that
+    _, n_sequences, n_features, _ = seen.shape
+    n_kept = max(1, n_features - round(share * n_features))
+    kept = np.sort(np.argsort(generator.random((n_sequences, n_features)), axis=1)[:, :n_kept], axis=1)
+    sources = batch.sources
+    if sources.shape[1]:
+        sources = np.take_along_axis(sources, kept.T[None], axis=1)
+    if state is not None:
+        state = tuple(np.take_along_axis(array, kept.T[:, None], axis=0) for array in state)
+    seen = np.take_along_axis(seen, kept[None, :, :, None], axis=2)
+    return dataclasses.replace(batch, observations=np.moveaxis(seen, 1, -1), sources=sources), state
+
+
 def collect(
     teacher: AnyTeacher,
     student: tuple[Policy, np.ndarray],
