@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ DOCS = Path(__file__).parent
 SCORES = DOCS / "pong.json"
 SHARES = [number / 10 for number in range(10)]
 EPISODES = 8
+N_STICKY = 5  # games with sticky actions
 N_STARTS = 30  # idle frames at the start, at most
 COURT = slice(2, 13), slice(3, 11)  # rows and columns of patches where there is nothing but a ball
 FREE = range(30, 118)  # columns of the screen where all of a ball, and of its last three places, is in these
@@ -80,6 +82,11 @@ def game(sticky: float, n_idle: int) -> Iterator[tuple[np.ndarray, Court, int, f
         stack, points = np.concatenate([stack[1:], picture[None]]), points + reward
 
 
+def first_point(step: tuple[np.ndarray, Court, int, float]) -> bool:
+    """Return whether no point has been made yet."""
+    return step[3] == 0
+
+
 def sorted_set(patches: np.ndarray) -> bytes:
     """Return the patches (feature, channel) as a set, whatever their order."""
     return patches[np.lexsort(patches.T[::-1])].tobytes()
@@ -88,24 +95,21 @@ def sorted_set(patches: np.ndarray) -> bytes:
 def facts() -> None:
     """Print what there is to learn in Pong, and what a set of patches shows."""
     cut = ps.PongTask.seen.patches.cut
-    actions: dict[bytes, collections.Counter[int]] = collections.defaultdict(collections.Counter)
     games: dict[tuple, list[int]] = collections.defaultdict(list)
     for n_idle in range(1, N_STARTS + 1):
-        rally = []
-        for stack, court, action, _ in game(0.0, n_idle):
+        courts = [court[1:5] for _, court, *_ in itertools.takewhile(first_point, game(0.0, n_idle)) if court.has_ball]
+        games[tuple(courts)].append(n_idle)
+    print(f"{N_STARTS} starts, {len(games)} games once there is a ball: idle frames {list(games.values())}")
+    actions: dict[bytes, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    for n_idle, *_ in games.values():
+        for stack, _, action, _ in game(0.0, n_idle):
             actions[sorted_set(cut(stack))][action] += 1
-            if court.has_ball:
-                rally.append(court[1:5])
-        games[tuple(rally)].append(n_idle)
     n_steps = sum(sum(counts.values()) for counts in actions.values())
     apart = sum(sum(counts.values()) - max(counts.values()) for counts in actions.values())
-    print(f"{N_STARTS} starts: {len(games)} games, once there is a ball: idle frames {list(games.values())}")
-    print(
-        f"{n_steps} steps, {len(actions)} sets of patches; in {apart} steps the player does other than in most of a set"
-    )
+    print(f"{n_steps} steps, {len(actions)} sets of patches; in {apart} steps the player does other than mostly")
 
     places: dict[bytes, list[tuple[int, int]]] = collections.defaultdict(list)
-    for seed in range(10):
+    for seed in range(N_STICKY):
         free = 0
         for stack, court, _, _ in game(0.25, seed):
             free = free + 1 if court.has_ball and court.column in FREE else 0
