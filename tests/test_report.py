@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import re
-import subprocess
 import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory import figures
@@ -325,11 +325,7 @@ def test_command_makes_a_report_and_tells_mistakes(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     ps.save_policy(tmp_path / "seven.npz", ps.MLPPolicy(7), np.zeros(ps.MLPPolicy(7).n_params))
-    command = [sys.executable, "-m", "pisensory", "report"]
-    made = subprocess.run(
-        [*command, "cartpole-mlp", "-o", "out", "-e", "2", "--max-steps", "20", "-j", "1"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=120,
-    )  # fmt: skip
+    made = pisensory("report", "cartpole-mlp", "-o", "out", "-e", "2", "--max-steps", "20", "-j", "1", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert re.search(r"wrote out/report.html .* in \d+ s", made.stdout)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
