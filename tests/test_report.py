@@ -359,3 +359,16 @@ def test_inputs_that_were_there_from_the_start_are_those_of_a_rollout():
     np.testing.assert_array_equal(alone, twice)
     with pytest.raises(ps.InputError, match="use an invariant policy"):
         survival.survive(*ps.load_model("cartpole-v1-mlp"), ps.CartPoleSwingUp("v1"), event)
+
+
+def test_inputs_that_join_begin_with_nothing_remembered_and_the_others_go_on():
+    policy, params = ps.load_model("cartpole-v1-invariant")
+    agent, generator = policy.agent(params), np.random.default_rng(0)
+    inputs = survival._Inputs(policy, params, generator, 5, 1)
+    for number, values in enumerate(generator.standard_normal((30, 5, 1, 1), dtype=np.float32)):
+        if number in (10, 20):
+            inputs.change(dataclasses.replace(survival.EVENTS[0], noise=2))
+        actions = inputs.act(values)
+        heard = inputs._run.observations[0, :, 0, 0].tolist()
+        assert len(heard) == 5 + 2 * (number >= 10) + 2 * (number >= 20)
+        np.testing.assert_array_equal(actions[:, 0], agent.act({str(place): one for place, one in enumerate(heard)}))
