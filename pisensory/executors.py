@@ -86,9 +86,10 @@ class SerialExecutor(_Closing):
 class ProcessExecutor(_Closing):
     """Runs items in worker processes, each with one BLAS thread.
 
-    The workers start when first needed and end with `close`, at the end of a `with`, or when their parent dies. When
-    one of them is killed, all are started anew and what had not finished is run again. As with all of Python's
-    multiprocessing, a script that uses them needs the line `if __name__ == "__main__":`.
+    The workers start when first needed, and end with `close`, at the end of a `with`, or when their parent dies. A
+    single item that comes before runs here, sooner than a worker would start. When a worker is killed, all are started
+    anew and what had not finished is run again. As with all of Python's multiprocessing, a script that uses them needs
+    the line `if __name__ == "__main__":`.
 
     Args:
         n_jobs: how many workers; -1 for one a core.
@@ -120,6 +121,8 @@ class ProcessExecutor(_Closing):
 
         work = list(items)
         check_sendable(function, *work[:1])
+        if len(work) == 1 and self._pool is None:
+            return [function(work[0])]
         results: dict[int, Result] = {}
         failures: Counter[int] = Counter()
         while len(results) < len(work):

@@ -11,6 +11,9 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What tests start compiles the package once, not each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The files that take the longest, which begin first: at the end, only short tests are left to share out.
 LONGEST = [
     "test_report", "test_crashes", "test_models", "test_recipe", "test_sweep", "test_commands", "test_clusters",

@@ -3,12 +3,12 @@
 import concurrent.futures
 import json
 import os
-import subprocess
 import sys
 import threading
 
 import numpy as np
 import pytest
+from warm import pisensory, python
 
 import pisensory as ps
 from pisensory.tasks import ant, environment, libraries, task_from_config
@@ -20,11 +20,6 @@ POLICY = ps.InvariantPolicy(8, n_embeddings=4, proj_dim=4, hidden_size=3)
 POPULATION = np.random.default_rng(0).standard_normal((3, POLICY.n_params))
 MLP = ps.MLPPolicy(28, 8, (32, 32))
 PUBLISHED = ps.InvariantPolicy(8, n_embeddings=32, head_sizes=(32,), bias=True, scale=True)
-
-
-def pisensory(*arguments, **settings):
-    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **settings)
 
 
 def test_task_is_the_published_one():
@@ -159,8 +154,7 @@ def test_missing_package_names_the_extra(module, monkeypatch):
 def test_command_line_without_the_extra_says_so(tmp_path):
     code = "import sys; sys.modules['pybullet'] = None; from pisensory.cli import main; sys.exit(main(sys.argv[1:]))"
     for command in (["train", "invariant"], ["clone", "invariant", "cartpole-mlp"]):
-        arguments = [sys.executable, "-c", code, *command, str(tmp_path / "run"), "--task", "ant"]
-        result = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+        result = python(code, *command, tmp_path / "run", "--task", "ant")
         assert result.returncode == 1
         assert "pip install 'pisensory[ant]'" in result.stderr
         assert "Traceback" not in result.stderr

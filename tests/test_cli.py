@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.cli import main
@@ -34,15 +35,12 @@ SMALL = [
 ]
 
 
-def pisensory(*arguments, **settings):
-    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **settings)
-
-
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    result = pisensory("train", "invariant", folder, *SMALL)
+    # In a Python of its own, all of it; what comes after is of forks.
+    command = [sys.executable, "-m", "pisensory", "train", "invariant", str(folder), *SMALL]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert "4 generations" in result.stdout
     in_order, shuffled = (line.split()[-7:] for line in result.stdout.splitlines()[-2:])
@@ -53,7 +51,8 @@ def run_dir(tmp_path_factory):
 def test_train_leaves_a_run_that_evaluate_reads(run_dir):
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(".")}
     assert names >= {"config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz"}
-    table = pisensory("evaluate", run_dir, "-e", "50")
+    command = [sys.executable, "-m", "pisensory", "evaluate", str(run_dir), "-e", "50"]
+    table = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert table.returncode == 0
     assert "50 episodes in" in table.stdout
     plain = json.loads(pisensory("evaluate", run_dir, "-e", "50", "--json").stdout)

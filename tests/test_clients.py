@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.tasks.libraries import load_library
@@ -146,9 +147,9 @@ def test_own_ids_are_tasks_whatever_was_imported_first(name, first):
 
 
 def test_own_ids_work_on_the_command_line(tmp_path):
-    command = [sys.executable, "-m", "pisensory", "train", "linear", str(tmp_path / "run"), "--task", OWN]
+    command = ["train", "linear", tmp_path / "run", "--task", OWN]
     settings = ["-m", "1", "-p", "4", "-e", "1", "--max-steps", "20", "--eval-episodes", "2", "-j", "1"]
-    result = subprocess.run([*command, *settings], capture_output=True, text=True, timeout=120)
+    result = pisensory(*command, *settings)
     assert result.returncode == 0, result.stderr
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.cloning import episodes, lesson, loop
@@ -572,23 +573,17 @@ def test_command_line_clones_and_evolves(tmp_path):
     ps.save_policy(tmp_path / "teacher.npz", *TEACHER, task=TASK.plain.config)
     arguments = ["clone", "invariant", "teacher.npz", "run", "--rounds", "3", "--batch-size", "4", "--dagger"]
     arguments += ["--teacher-rounds", "2", "--evolve", "1", "-j", "1", "-s", "--identify", "0.3"]
-    command = [sys.executable, "-m", "pisensory", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    result = pisensory(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "student, evolved" in result.stdout
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["training"]["dagger"] is True
     assert config["training"]["identify"] == 0.3
     assert config["task"]["perturbation"]["shuffle"] is True
-    refused = subprocess.run([*command[:6], "none", "--evolve", "0"], capture_output=True, text=True, cwd=tmp_path)
+    refused = pisensory(*arguments[:3], "none", "--evolve", "0", cwd=tmp_path)
     assert refused.returncode == 2
     assert "--evolve must be a whole number of at least 1, got 0" in refused.stderr
     assert not (tmp_path / "none").exists()
-    missing = subprocess.run(
-        [sys.executable, "-m", "pisensory", "clone", "mlp", "none.npz", "x"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    missing = pisensory("clone", "mlp", "none.npz", "x", cwd=tmp_path)
     assert missing.returncode == 1
     assert "there is no file" in missing.stderr

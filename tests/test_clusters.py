@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.cli import main
@@ -228,11 +229,6 @@ def train_with_event(tmp_path, cluster, happen):
     return result
 
 
-def pisensory(folder, *arguments):
-    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-
-
 def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, expected, recwarn):
     cluster.add_worker()
     executor = f"dask:{cluster.address}"
@@ -243,13 +239,13 @@ def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, e
     assert not [str(warning.message) for warning in recwarn]  # of 11 MB sent at once
 
     settings = ("--preset", "paper", "--task", "v1", "-p", "6", "-e", "2", "-m", "3", "--executor", executor)
-    trained = pisensory(tmp_path, "train", "mlp", "run", *settings)
+    trained = pisensory("train", "mlp", "run", *settings, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     ps.train(
         ps.MLPPolicy(), ps.CartPoleSwingUp("v1"), tmp_path / "serial", generations=3, population_size=6, n_episodes=2
     )
     assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "serial" / "best.npz").read_bytes()
-    scored = [pisensory(tmp_path, "evaluate", "run", "--json", "--executor", name) for name in ("serial", executor)]
+    scored = [pisensory("evaluate", "run", "--json", "--executor", name, cwd=tmp_path) for name in ("serial", executor)]
     assert [result.stderr for result in scored] == ["", ""]
     here, there = ({**json.loads(result.stdout), "seconds": 0} for result in scored)
     assert here == there

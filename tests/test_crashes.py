@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from warm import Started
 
 import pisensory as ps
 from pisensory.files import is_temporary
@@ -35,14 +36,14 @@ from pisensory.runs import run
 run._CHECKPOINT_SECONDS = 0
 fsync = os.fsync
 def slow_fsync(handle):
-    time.sleep(float(sys.argv[4]))
+    time.sleep(float(sys.argv[3]))
     fsync(handle)
 os.fsync = slow_fsync
 
 if __name__ == "__main__":
     ps.train(
         ps.MLPPolicy(hidden_sizes=(3,)), ps.CartPoleSwingUp("v1", max_steps=40), sys.argv[1],
-        generations=int(sys.argv[2]), n_jobs=int(sys.argv[3]), resume=True,
+        generations=int(sys.argv[2]), n_jobs=1, resume=True,
         population_size=6, n_episodes=2, n_eval_episodes=4, eval_every=1,
     )
 """
@@ -50,21 +51,26 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def trainer(tmp_path):
-    """Start the trainer on a run folder, as a process."""
+    """Start the trainer on a run folder, as a process: a fresh one, or one that has imported all it needs."""
     script = tmp_path / "trainer.py"
     script.write_text(TRAINER)
     processes = []
 
-    def start(folder, generations, n_jobs=1, write_seconds=0.0, **settings):
-        command = [sys.executable, str(script), str(folder), str(generations), str(n_jobs), str(write_seconds)]
-        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings))
+    def start(folder, generations, write_seconds=0.0, fresh=True, **settings):
+        arguments = [str(folder), str(generations), str(write_seconds)]
+        if fresh:
+            command = [sys.executable, str(script), *arguments]
+            processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings))
+        else:
+            processes.append(Started(arguments, TRAINER))
         return processes[-1]
 
     yield start
     for process in processes:
         process.kill()
         process.wait()
-        process.stderr.close()
+        if process.stderr:
+            process.stderr.close()
 
 
 def metrics(folder):
@@ -97,7 +103,7 @@ def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer
     folder = tmp_path / "killed"
     kills = in_a_write = 0
     while kills < n_kills:
-        process = trainer(folder, n_generations, write_seconds=0.003)
+        process = trainer(folder, n_generations, write_seconds=0.003, fresh=kills < 4)
         lines = (folder / "metrics.csv").read_text().count("\n") if (folder / "metrics.csv").exists() else 0
         if kills >= 4:  # the first ones fall into its start
             wait_for_generations(folder, process, min(lines + 2, n_generations - 50))
@@ -108,7 +114,7 @@ def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer
         kills += 1
         in_a_write += folder.exists() and any(map(is_temporary, folder.iterdir()))
     assert in_a_write >= 3
-    process = trainer(folder, n_generations)
+    process = trainer(folder, n_generations, fresh=False)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert not any(map(is_temporary, folder.iterdir()))
@@ -230,7 +236,7 @@ def test_generation_broken_off_while_its_mean_is_scored_is_done_again(tmp_path, 
 
 def test_disk_that_fills_up_leaves_the_last_checkpoint(tmp_path, trainer):
     folder = tmp_path / "run"
-    assert trainer(folder, 3).wait(60) == 0
+    assert trainer(folder, 3, fresh=False).wait(60) == 0
     before = (folder / "checkpoint.npz").read_bytes()
 
     def limit():  # no file may grow beyond this: a full disk, as far as the run can tell
@@ -292,7 +298,7 @@ def test_read_only_folder_is_refused_before_work_starts(tmp_path):
 
 def test_deleted_folder_stops_the_run_with_an_error(tmp_path, trainer):
     folder = tmp_path / "run"
-    process = trainer(folder, 99_999)
+    process = trainer(folder, 99_999, fresh=False)
     wait_for_generations(folder, process, 3)
     while folder.exists():  # it writes meanwhile
         shutil.rmtree(folder, ignore_errors=True)
@@ -303,7 +309,7 @@ def test_deleted_folder_stops_the_run_with_an_error(tmp_path, trainer):
 
 def test_second_trainer_is_refused_and_the_lock_dies_with_its_owner(tmp_path, trainer):
     folder = tmp_path / "run"
-    process = trainer(folder, 99_999)
+    process = trainer(folder, 99_999, fresh=False)
     wait_for_generations(folder, process, 2)
     with pytest.raises(ps.FileError, match="another process is training in"):
         ps.train(POLICY, TASK, folder, generations=3, resume=True, **SMALL)

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.tasks import environment, task_from_config
@@ -461,29 +462,16 @@ def test_missing_gymnasium_names_the_extra(monkeypatch):
 
 def test_command_line_trains_and_scores_environments(tmp_path):
     arguments = ["-m", "2", "-p", "4", "-e", "2", "-j", "2", "--max-steps", "20"]
-    train = [
-        sys.executable,
-        "-m",
-        "pisensory",
-        "train",
-        "invariant",
-        "run",
-        "--task",
-        "gymnasium:Pendulum-v1",
-        *arguments,
-    ]
-    result = subprocess.run(train, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    result = pisensory("train", "invariant", "run", "--task", "gymnasium:Pendulum-v1", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "unmaintained" not in result.stderr
-    score = [sys.executable, "-m", "pisensory", "evaluate", "run", "-e", "3", "--json"]
+    score = ["evaluate", "run", "-e", "3", "--json"]
     plain, shuffled = (
-        json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60).stdout)
-        for command in (score, [*score, "--shuffle"])
+        json.loads(pisensory(*command, cwd=tmp_path).stdout) for command in (score, [*score, "--shuffle"])
     )
     assert plain["mean"] == shuffled["mean"]
     assert plain["task"]["env"] == "Pendulum-v1"
-    wrong = [sys.executable, "-m", "pisensory", "train", "mlp", "other", "--task", "gymnasium:Nothing-v0"]
-    failed = subprocess.run(wrong, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    failed = pisensory("train", "mlp", "other", "--task", "gymnasium:Nothing-v0", cwd=tmp_path)
     assert failed.returncode == 2
     assert "Nothing-v0" in failed.stderr
     assert "Traceback" not in failed.stderr

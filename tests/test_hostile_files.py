@@ -179,10 +179,12 @@ def bomb(n_megabytes):
     """Return an archive whose only array is very many zeros, packed small."""
     header = npy("<f8", (n_megabytes * 2**17,))
     with io.BytesIO() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as output, output.open("params.npy", "w") as member:
+        packed = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with packed, packed.open("params.npy", "w") as member:
             member.write(header)
+            megabyte = bytes(2**20)
             for _ in range(n_megabytes):
-                member.write(bytes(2**20))
+                member.write(megabyte)
         return file.getvalue()
 
 

@@ -176,5 +176,6 @@ def test_an_evaluation_is_told_in_a_line():
 
 def test_executors_are_closed_at_the_end_of_a_with():
     with ps.ProcessExecutor(1) as executor:
+        assert list(executor.map(abs, [-1])) == [1] and executor._pool is None  # sooner than a worker would start
         assert list(executor.map(abs, [-1, 2])) == [1, 2] and executor._pool is not None
     assert executor._pool is None

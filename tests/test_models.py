@@ -1,11 +1,10 @@
 """The shipped models: what their files say is what they do."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.cli import main
@@ -69,8 +68,7 @@ def test_unknown_models_are_refused_with_the_names_there_are():
 
 
 def test_command_lists_them_and_takes_their_names(capsys):
-    command = [sys.executable, "-m", "pisensory", "models"]
-    table = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    table = pisensory("models")
     assert table.returncode == 0, table.stderr
     assert main(["models", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)

@@ -34,6 +34,18 @@ def test_import_loads_nothing_of_networks_or_processes():
     assert output.strip() == "set()"
 
 
+def test_training_loads_no_plots_and_leaves_the_optimizer_whole(tmp_path):
+    pytest.importorskip("matplotlib")
+    code = (
+        "import sys; import pisensory as ps; "
+        "ps.train(ps.MLPPolicy(), ps.CartPoleSwingUp(max_steps=5), 'run', generations=1, population_size=4); "
+        "import cma; print('matplotlib' in sys.modules, cma.s.figsave.__name__, cma.s.__file__ is not None, "
+        "sys.modules['cma.s'] is cma.s, 'matplotlib' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert output.stdout.splitlines()[-1] == "False savefig True True True"
+
+
 def test_embedding_example_acts(tmp_path):
     output = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "embed.py")], capture_output=True, text=True, cwd=tmp_path, timeout=60

@@ -1,10 +1,8 @@
 """Learning curves: what is drawn is what the runs have measured."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.figures import as_svg, learning_curves, read_curve
@@ -65,10 +63,8 @@ def test_figure_shows_them_over_environment_steps(runs):
 
 def test_command_writes_what_the_suffix_says_and_tells_mistakes(runs, tmp_path):
     (tmp_path / "empty").mkdir()
-    command = [sys.executable, "-m", "pisensory", "plot"]
     for name, start in (("curves.png", b"\x89PNG"), ("curves.svg", b"<?xml")):
-        arguments = [*command, runs / "trained", runs / "cloned", "-o", name]
-        made = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        made = pisensory("plot", runs / "trained", runs / "cloned", "-o", name, cwd=tmp_path)
         assert made.returncode == 0, made.stderr
         assert (tmp_path / name).read_bytes().startswith(start)
     fresh = tmp_path / "fresh"
@@ -86,6 +82,6 @@ def test_command_writes_what_the_suffix_says_and_tells_mistakes(runs, tmp_path):
     ):
         if metrics is not None:
             (fresh / "metrics.csv").write_text(metrics)
-        wrong = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        wrong = pisensory("plot", *arguments, cwd=tmp_path)
         assert (wrong.returncode, message in wrong.stderr) == (code, True), wrong.stderr
         assert "Traceback" not in wrong.stderr

@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import re
-import subprocess
 import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory import figures
@@ -325,11 +325,7 @@ def test_command_makes_a_report_and_tells_mistakes(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     ps.save_policy(tmp_path / "seven.npz", ps.MLPPolicy(7), np.zeros(ps.MLPPolicy(7).n_params))
-    command = [sys.executable, "-m", "pisensory", "report"]
-    made = subprocess.run(
-        [*command, "cartpole-mlp", "-o", "out", "-e", "2", "--max-steps", "20", "-j", "1"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=120,
-    )  # fmt: skip
+    made = pisensory("report", "cartpole-mlp", "-o", "out", "-e", "2", "--max-steps", "20", "-j", "1", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert re.search(r"wrote out/report.html .* in \d+ s", made.stdout)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -363,3 +359,16 @@ def test_inputs_that_were_there_from_the_start_are_those_of_a_rollout():
     np.testing.assert_array_equal(alone, twice)
     with pytest.raises(ps.InputError, match="use an invariant policy"):
         survival.survive(*ps.load_model("cartpole-v1-mlp"), ps.CartPoleSwingUp("v1"), event)
+
+
+def test_inputs_that_join_begin_with_nothing_remembered_and_the_others_go_on():
+    policy, params = ps.load_model("cartpole-v1-invariant")
+    agent, generator = policy.agent(params), np.random.default_rng(0)
+    inputs = survival._Inputs(policy, params, generator, 5, 1)
+    for number, values in enumerate(generator.standard_normal((30, 5, 1, 1), dtype=np.float32)):
+        if number in (10, 20):
+            inputs.change(dataclasses.replace(survival.EVENTS[0], noise=2))
+        actions = inputs.act(values)
+        heard = inputs._run.observations[0, :, 0, 0].tolist()
+        assert len(heard) == 5 + 2 * (number >= 10) + 2 * (number >= 20)
+        np.testing.assert_array_equal(actions[:, 0], agent.act({str(place): one for place, one in enumerate(heard)}))

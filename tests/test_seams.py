@@ -3,11 +3,10 @@
 import ast
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+import warm
 from toy_policy import PooledPolicy
 from toy_task import PLACES, BeaconsTask
 
@@ -97,8 +96,7 @@ def test_what_is_drawn_is_what_was_scored(tmp_path):
 
 def pisensory(*arguments, cwd):
     loads = ["--load", HERE / "toy_policy.py", "--load", HERE / "toy_task.py"]
-    command = [sys.executable, "-m", "pisensory", *loads, *arguments]
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, timeout=200)
+    result = warm.pisensory(*loads, *arguments, cwd=cwd)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -131,8 +129,7 @@ def test_command_line_knows_them(tmp_path):
 def test_nothing_is_loaded_that_the_user_did_not_name(tmp_path):
     np.savez(tmp_path / "toy.npz", params=SKILLED)
     ps.save_policy(tmp_path / "toy.npz", POLICY, SKILLED, task=TASK.config)
-    command = [sys.executable, "-m", "pisensory", "evaluate", "toy.npz"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    result = warm.pisensory("evaluate", "toy.npz", cwd=tmp_path)
     assert result.returncode == 1 and "kind" in result.stderr and "Traceback" not in result.stderr
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "json.py").write_text("")
@@ -142,8 +139,7 @@ def test_nothing_is_loaded_that_the_user_did_not_name(tmp_path):
         ("deep/json.py", 2, "another module named json"),
         ("broken.py", 2, "failed: ZeroDivisionError"),
     ):  # fmt: skip
-        command = [sys.executable, "-m", "pisensory", "models", "--load", name]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        result = warm.pisensory("models", "--load", name, cwd=tmp_path)
         assert (result.returncode, message in result.stderr) == (code, True), result.stderr
         assert "Traceback" not in result.stderr
 

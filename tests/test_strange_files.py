@@ -7,13 +7,12 @@ import os
 import socket
 import stat
 import struct
-import subprocess
-import sys
 import textwrap
 import zipfile
 
 import numpy as np
 import pytest
+from warm import python
 
 import pisensory as ps
 from pisensory import files
@@ -48,8 +47,7 @@ def refused(reader, path):
         megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         assert seconds < {SECONDS} and megabytes < {MEGABYTES}, (seconds, megabytes)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    result = python(textwrap.dedent(code), timeout=30)
     assert result.returncode == 0, result.stderr
     assert os.path.basename(path) in result.stdout
     return result.stdout
@@ -246,8 +244,7 @@ def test_runs_with_a_pipe_in_them_do_not_hang(tmp_path, name):
         except ps.FileError as error:
             print(error)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = python(textwrap.dedent(code))
     assert result.returncode == 0, result.stderr
     # The lock is on the folder itself; and a run whose best is not beaten does not write it.
     assert "no regular file" in result.stdout or name in (".lock", "best.npz")

@@ -1,11 +1,10 @@
 """What files say of tasks: it imports nothing, and where it cannot be had, what was learned can."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.tasks import task_from_config
@@ -21,11 +20,6 @@ import gymnasium, pisensory
 gymnasium.register("Own-v0", entry_point=lambda **kwargs: gymnasium.make("Pendulum-v1"))
 """
 EVIL = {"kind": "gym", "env": "evil_module:Own-v0", "library": "gymnasium", "max_steps": 20, "kwargs": {}}
-
-
-def pisensory(*arguments, cwd):
-    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd)
 
 
 def make_env(**kwargs):

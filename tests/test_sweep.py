@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.cli import main
@@ -42,7 +43,7 @@ command = "train linear"
 task = "v1"
 max-steps = 20
 preset = "paper"
-generations = 1200
+generations = 600
 population-size = 4
 episodes = 2
 eval-episodes = 4
@@ -55,7 +56,7 @@ def command(*arguments):
 
 
 def sweep(*arguments):
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=600)
+    return pisensory("sweep", *arguments, timeout=600)
 
 
 def write(path, text):
@@ -111,8 +112,16 @@ def test_dry_run_prints_commands_and_makes_nothing(swept, tmp_path, capsys):
     assert lines[2].endswith("--episodes=5 --shuffle")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What the run of LONG finds, if nobody stops it."""
+    settings = {"generations": 600, "population_size": 4, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
+    policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=20)
+    return ps.train(policy, task, tmp_path_factory.mktemp("whole"), **settings).params
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_stopped_sweeps_go_on_and_end_as_one_that_was_not(tmp_path, number):
+def test_stopped_sweeps_go_on_and_end_as_one_that_was_not(tmp_path, whole, number):
     file, out = write(tmp_path / "long.toml", LONG), tmp_path / "out"
     run_dir = out / "train-linear" / "seed-0"
     process = subprocess.Popen(command(file, "-o", out, "-j", "1"), stderr=subprocess.PIPE, text=True)
@@ -124,16 +133,11 @@ def test_stopped_sweeps_go_on_and_end_as_one_that_was_not(tmp_path, number):
     assert not (out / "train-linear" / "seed-0.json").exists()
     wait_for(lambda: (run_dir / "policy.npz").exists())  # written as the run is stopped, with its sweep gone too
     n_done = len((run_dir / "metrics.csv").read_text().split()) - 1
-    assert 4 < n_done < 1200
+    assert 4 < n_done < 600
     time.sleep(0.5 if number == signal.SIGKILL else 0)  # until its lock is given back
     again = sweep(file, "-o", out, "-j", "1")
     assert again.returncode == 0, again.stderr
-    task = ps.CartPoleSwingUp("v1", max_steps=20)
-    whole = ps.train(
-        ps.MLPPolicy(hidden_sizes=()), task, tmp_path / "whole", generations=1200, population_size=4, n_episodes=2,
-        n_eval_episodes=4, eval_every=1,
-    )  # fmt: skip
-    np.testing.assert_array_equal(ps.load_policy(run_dir / "best.npz")[1], whole.params)
+    np.testing.assert_array_equal(ps.load_policy(run_dir / "best.npz")[1], whole)
 
 
 def wait_for(condition):

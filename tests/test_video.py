@@ -1,11 +1,11 @@
 """Videos: what they show, and that it is the episode that a rollout has."""
 
 import dataclasses
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.recording import record
@@ -18,11 +18,6 @@ image = pytest.importorskip("PIL.Image")
 ffmpeg = pytest.importorskip("imageio_ffmpeg")
 INVARIANT, MLP = (ps.load_model(f"cartpole-v1-{kind}") for kind in ("invariant", "mlp"))
 NOISY = ps.Perturbation(shuffle=True, reshuffle_every=20, n_noise=2)
-
-
-def pisensory(*arguments, cwd):
-    command = [sys.executable, "-m", "pisensory", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=cwd)
 
 
 def read_frames(path):

@@ -1,11 +1,11 @@
 """The window: what keys do to an episode that is being watched, and that all else is the episode of a rollout."""
 
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from warm import pisensory
 
 import pisensory as ps
 from pisensory.cli import main
@@ -229,10 +229,7 @@ def test_function_returns_the_episodes():
 
 def run_command(*arguments, **environment):
     kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    return subprocess.run(
-        [sys.executable, "-m", "pisensory", "watch", *arguments], capture_output=True, text=True, timeout=300,
-        env={**kept, **environment},
-    )  # fmt: skip
+    return pisensory("watch", *arguments, env={**kept, **environment})
 
 
 @pytest.mark.parametrize("driver", ["", "x11"])

@@ -86,7 +86,7 @@ def survive(
         raise InputError("only a policy for any number of inputs can be given others: use an invariant policy")
     parts = check_seed(seed)
     run, generator = plain.start(parts, np.arange(n_episodes)[None]), np.random.default_rng((*parts, 1))
-    inputs = _Inputs(policy, generator, len(plain.senses.names), n_episodes)
+    inputs = _Inputs(policy, params, generator, len(plain.senses.names), n_episodes)
     alive, earned = np.ones((1, n_episodes), bool), []
     values = np.empty((1, len(plain.senses.names), plain.n_channels, n_episodes), np.float32)
     for number in range(AT + AFTER):
@@ -95,7 +95,7 @@ def survive(
         run.observe(values)
         if event.lost and event.at <= number < event.at + _LOST_STEPS:
             values[:, 0] = 0
-        actions = inputs.act(params, values[0])
+        actions = inputs.act(values[0])
         pushed = event.push if event.at <= number < event.at + _PUSH_STEPS else 0.0
         rewards, over = run.step(actions[None] + np.float32(pushed), alive)
         alive &= ~over
@@ -108,11 +108,13 @@ def survive(
 class _Inputs:
     """What a network hears at each place (place, episode), and what it remembers of it."""
 
-    def __init__(self, policy: Policy, generator: np.random.Generator, n_sources: int, n_episodes: int) -> None:
+    def __init__(
+        self, policy: Policy, params: Vector, generator: np.random.Generator, n_sources: int, n_episodes: int
+    ) -> None:
         self._policy, self._generator, self._n_sources = policy, generator, n_sources
         self._sources = generator.permuted(np.repeat(np.arange(n_sources)[:, None], n_episodes, axis=1), axis=0)
-        self._actions = np.zeros((1, policy.n_actions, n_episodes), np.float32)
-        self._state: Any = None
+        self._weights = policy.prepare(check_params(params, policy.n_params)[None])
+        self._run = policy.start(self._weights, n_sources, n_episodes)
 
     def change(self, event: Event) -> None:
         """Have something happen."""
@@ -120,26 +122,26 @@ class _Inputs:
         if event.shuffles:
             self._sources = self._generator.permuted(self._sources, axis=0)
         if event.copies:
-            self._join(self._sources)
             self._policy = dataclasses.replace(self._policy, gain=0.5 * self._policy.config["gain"])
+            self._join(self._sources)
         if event.noise:
             self._join(np.repeat(self._n_sources + np.arange(event.noise)[:, None], n_episodes, axis=1))
 
     def _join(self, sources: np.ndarray) -> None:
+        before, n_episodes = self._run, sources.shape[1]
         self._sources = np.concatenate([self._sources, sources])
-        if self._state is not None:
-            self._state = tuple(
-                np.concatenate([part, np.zeros((len(sources), *part.shape[1:]), part.dtype)]) for part in self._state
-            )
+        self._run = self._policy.start(self._weights, len(self._sources), n_episodes)
+        new = [(0, 0), (0, len(sources)), (0, 0), (0, 0)]
+        self._run.resume(before, tuple(np.pad(part, new) for part in before.state()))
 
-    def act(self, params: Vector, values: np.ndarray) -> np.ndarray:
+    def act(self, values: np.ndarray) -> np.ndarray:
         """Return actions (action, episode) for what the task shows (feature, channel, episode)."""
         n_noise = max(0, int(self._sources.max()) + 1 - self._n_sources)
         noise = self._generator.standard_normal((n_noise, *values.shape[1:]), dtype=np.float32)
         heard = np.take_along_axis(np.concatenate([values, _NOISE * noise]), self._sources[:, None], axis=0)
-        unrolled = self._policy.unroll(params, heard[None], self._actions, self._state)
-        self._state, self._actions = unrolled.state, unrolled.actions
-        return self._actions[0]
+        self._run.observations[0] = heard
+        self._run.step()
+        return self._run.actions[0]
 
 
 def survival(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: Seed) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import warnings
+import importlib
+import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -219,10 +221,21 @@ def _as_our_errors() -> Iterator[None]:
 
 @functools.cache
 def _import_cma() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cma warns when matplotlib is missing
-        import cma
+    # Shortcuts for interactive use, which import pyplot: a third of a second that no training needs.
+    shortcuts = types.ModuleType("cma.s")
+    vars(shortcuts)["__getattr__"] = _shortcut
+    sys.modules.setdefault(shortcuts.__name__, shortcuts)
+    import cma
+
     return cma
+
+
+def _shortcut(name: str) -> Any:
+    """Import `cma.s` when first asked for something of its own."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    del sys.modules["cma.s"]
+    return getattr(importlib.import_module("cma.s"), name)
 
 
 def _unknown_cma(reason: str) -> PisensoryError:

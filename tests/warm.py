@@ -1,0 +1,100 @@
+"""The command line, or Python code, in processes of their own that need not import everything anew.
+
+They are forks of one that has imported it and waits. Each has memory, folder, environment, signals and an exit code of
+its own. What only a fresh interpreter shows, such as what importing loads, is tested in a `subprocess`.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+_CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")  # Windows has no forks
+_CONTEXT.set_forkserver_preload(["pisensory.cli", "cma", "matplotlib.pyplot"])
+_TESTS = Path(__file__).parent
+
+
+class Started:
+    """A process as `subprocess.Popen` has it, as far as it is asked for here."""
+
+    stderr = None  # what it says comes with its end
+
+    def __init__(self, arguments, code=None, cwd=None, env=None):
+        self._folder = tempfile.TemporaryDirectory()
+        self._files = [Path(self._folder.name) / name for name in ("out", "errors")]
+        self.args = [str(argument) for argument in arguments]
+        where, environment = str(cwd or os.getcwd()), dict(os.environ if env is None else env)
+        self._process = _CONTEXT.Process(target=_run, args=(self.args, code, where, environment, self._files))
+        self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self):
+        """The exit code, minus the number of a signal that killed it; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self):
+        """As `returncode`."""
+        return self.returncode
+
+    def send_signal(self, number):
+        """Send it a signal, if it has not ended."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout=None):
+        """Return its exit code, having waited for it."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return self.returncode
+
+    def communicate(self, timeout=None):
+        """Return, at its end, what it wrote: its output and its errors."""
+        self.wait(timeout)
+        return tuple(path.read_text() for path in self._files)
+
+
+def pisensory(*arguments, cwd=None, env=None, timeout=120):
+    """Run `pisensory ...` to its end, as `subprocess.run` does, capturing text."""
+    return _finish(Started(arguments, cwd=cwd, env=env), timeout)
+
+
+def python(code, *arguments, cwd=None, env=None, timeout=60):
+    """Run Python code to its end, as `python -c` does."""
+    return _finish(Started(arguments, code, cwd, env), timeout)
+
+
+def _finish(process, timeout):
+    try:
+        out, errors = process.communicate(timeout)
+    except BaseException:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def _run(arguments, code, folder, environment, files):
+    for number, path in enumerate(files, 1):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(handle, number)
+        os.close(handle)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:] = [folder, *(path for path in sys.path if not path or _TESTS not in (Path(path), Path(path).parent))]
+    sys.argv[:] = ["-c", *arguments]
+    if code is None:
+        runpy.run_module("pisensory", run_name="__main__", alter_sys=True)
+    else:
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
