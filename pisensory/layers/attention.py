@@ -116,11 +116,20 @@ class ExactSum(NamedTuple):
     exponent_mask: np.ndarray
 
 
-def make_exact_sum(attention: Block, n_features: int) -> ExactSum:
-    """Return what it takes to sum over so many features."""
+def make_exact_sum(attention: Block, n_features: int, scratch: np.ndarray | None = None) -> ExactSum:
+    """Return what it takes to sum over so many features.
+
+    Args:
+        attention: what will be summed.
+        n_features: how many there are.
+        scratch: planes like those of `attention`, to count in where that needs no more bits; some of its own if None.
+    """
     dtype = attention.planes.dtype
     integer, mask, smallest = _FLOATS[dtype.itemsize]
-    counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
+    if scratch is None or n_features > 64:
+        counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
+    else:
+        counts = scratch.view(integer)
     bits = 8 * counts.dtype.itemsize - 2 - (n_features - 1).bit_length()
     return ExactSum(counts, dtype.type(2.0 ** (bits + smallest)), dtype.type(2.0**-bits), integer, mask)
 
