@@ -46,9 +46,9 @@ def make_block(
 ) -> Block:
     """Return a block of zeros, laid out as `as_block` takes it."""
     plane = n_features * n_candidates * n_episodes
-    # Planes that start at multiples of 4096 bytes compete for the same lines of the cache.
-    row, start = plane + (16 if plane % 1024 == 0 else 0), next(_starts)
-    planes = _zeros(start + n_channels * row, dtype)[start:].reshape(n_channels, row)[:, :plane]
+    # One plane right after the other: to NumPy they are then one vector.
+    start = next(_starts)
+    planes = _zeros(start + n_channels * plane, dtype)[start:].reshape(n_channels, plane)
     return as_block(planes, n_candidates, n_features, side_by_side)
 
 

@@ -74,6 +74,13 @@ class InvariantPolicy(Policy):
         object.__setattr__(self, "gain", check_positive("gain", self.gain, maximum=MAX_FACTOR))
         super().__post_init__()
 
+    def step_numbers(self, n_features: int) -> int:
+        """Return about how many numbers a step goes through for one episode: rollouts cut their chunks by it."""
+        gates = 4 * self.hidden_size
+        over_gates = 2 * self.n_embeddings <= gates
+        a_feature = 5 + self.n_actions + gates + 2 * self.hidden_size + (0 if over_gates else 2 * self.n_embeddings)
+        return n_features * a_feature + 3 * self.n_embeddings
+
     @property
     def state_size(self) -> int:
         """The size of the LSTM's hidden state."""
