@@ -24,7 +24,7 @@ import numpy as np
 import pisensory as ps
 from pisensory.files import load_policy_about, read_npz, write_npz
 from pisensory.models import describe_model
-from pisensory.tasks import task_from_config
+from pisensory.tasks import task_from_config, task_from_text
 
 ROOT = Path(__file__).parent.parent
 N_LINES = 100
@@ -61,14 +61,15 @@ def keep_stage(run_dir, folder):
         writer.writerows(kept + [line for line in scored[-1:] if line not in kept])
 
 
-def score(policy, params, about, n_episodes):
-    """Return the scores of a policy on its own task, in order and shuffled."""
-    task = task_from_config(about["task"]).plain
+def score(policy, params, task, n_episodes, robust):
+    """Return the scores of a policy on a task, in order and shuffled; with `robust` reshuffled and with noise too."""
+    conditions = {"plain": {}, "shuffled": {"shuffle": True}}
+    if robust:
+        conditions |= {f"reshuffled every {every}": {"reshuffle_every": every} for every in (25, 50, 100, 200, 500)}
+        conditions |= {f"{count} noise inputs": {"n_noise": count} for count in (5, 10, 25)}
     scores = {}
-    for name, shuffle in (("plain", False), ("shuffled", True)):
-        scores[name] = ps.evaluate(
-            policy, params, task.altered({"shuffle": shuffle}, {}), n_episodes, n_jobs=-1
-        ).as_dict()
+    for name, changes in conditions.items():
+        scores[name] = ps.evaluate(policy, params, task.altered(changes, {}), n_episodes, n_jobs=-1).as_dict()
         del scores[name]["seconds"]
     return scores
 
@@ -80,6 +81,8 @@ def main():
     parser.add_argument("stages", nargs="+", metavar="RUN_DIR COMMAND", help="each stage's folder and command")
     parser.add_argument("--after", metavar="MODEL", help="a shipped model that the first stage began with")
     parser.add_argument("--episodes", type=int, default=10_000, help="to score it on")
+    parser.add_argument("--task", help="that it is for, if it was trained on a mixture")
+    parser.add_argument("--robust", action="store_true", help="score it reshuffled and with noise inputs, too")
     parser.add_argument("--single", action="store_true", help="keep numbers of 32 bits")
     options = parser.parse_args()
     if len(options.stages) % 2:
@@ -102,9 +105,10 @@ def main():
     }
     if options.single:
         params = params.astype(np.float32).astype(float)
-    scores = score(policy, params, about, options.episodes)
+    task = task_from_text(options.task).plain if options.task else task_from_config(about["task"]).plain
+    scores = score(policy, params, task, options.episodes, options.robust)
     path = ROOT / "pisensory" / "models" / f"{options.name}.npz"
-    ps.save_policy(path, policy, params, task=about["task"], training=training, scores=scores)
+    ps.save_policy(path, policy, params, task=task.config, training=training, scores=scores)
     if options.single:
         write_npz(path, {**read_npz(path), "params": params.astype(np.float32)})
     for number, (run_dir, _) in enumerate(stages, len(before) + 1):

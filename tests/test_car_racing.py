@@ -127,6 +127,23 @@ def test_background_stands_in_place_of_the_grass_only(tmp_path):
     np.testing.assert_array_equal(after[~grass], before[~grass])
 
 
+@pytest.mark.parametrize("background", [None, "noise:2"])
+def test_the_view_of_the_road_is_dark_where_the_road_is(background):
+    task = ps.CarRacingTask(background=background)
+    colored, _ = begin(dataclasses.replace(task, view="color"))
+    seen, _ = begin(dataclasses.replace(task, view="road"))
+    for run in (colored, seen):
+        drive(run, 60)
+    colors, shown = (run.plain._values[0, 0, -1] for run in (colored, seen))
+    expected = np.abs(colors[:84].astype(int) - 104).max(axis=-1).reshape(28, 3, 32, 3).mean(axis=(1, 3))
+    assert np.abs(shown[:28, :, 0] - expected).max() <= 0.5
+    gray = (np.ptp(colors[:84], axis=-1) == 0) & (colors[:84, :, 0] > 90)
+    road = gray.reshape(28, 3, 32, 3).all(axis=(1, 3))
+    assert 0.03 < road.mean() < 0.9
+    assert shown[:28, :, 0][road].mean() < 5
+    assert shown[:28, :, 0][~road].mean() > 40
+
+
 def test_noise_is_that_of_its_seed():
     first, again, other = (load_background(f"noise:{seed}") for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

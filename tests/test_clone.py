@@ -36,15 +36,40 @@ def metrics(run_dir):
     return [{name: value for name, value in row.items() if name not in ("seconds", "elapsed")} for row in rows]
 
 
+@given(st.floats(0, 1), st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
+def test_what_is_left_of_sequences_is_what_it_was(share, n_features, n_sequences, seed):
+    random = np.random.default_rng(seed)
+    seen, remembered = random.random((3, n_features, 2, n_sequences)), random.random((n_features, 4, n_sequences))
+    sources = np.broadcast_to(np.arange(n_features)[None, :, None], (3, n_features, n_sequences))
+    nothing = np.zeros((3, 1, n_sequences))
+    batch = episodes.Batch(seen, nothing, nothing, np.ones((3, n_sequences), bool), sources, np.empty(0))
+    left, (state,) = episodes.occlude(batch, (remembered,), share, random)
+    assert left.sources.shape[1] == max(1, n_features - round(share * n_features))
+    for sequence in range(n_sequences):
+        kept = left.sources[0, :, sequence]
+        assert len(set(kept)) == len(kept)
+        np.testing.assert_array_equal(left.sources[..., sequence], np.broadcast_to(kept, left.sources.shape[:2]))
+        np.testing.assert_array_equal(left.observations[..., sequence], seen[..., sequence][:, kept])
+        np.testing.assert_array_equal(state[..., sequence], remembered[..., sequence][kept])
+
+
+def test_occlusion_is_for_students_of_any_number_of_inputs(tmp_path):
+    with pytest.raises(ps.InputError, match="with occlusion, inputs are left out: this policy takes 5 inputs, got 4"):
+        ps.clone(ps.MLPPolicy(), TEACHER, ps.CartPoleSwingUp(), tmp_path / "run", occlusion=0.5)
+    assert not (tmp_path / "run").exists()
+
+
 def test_student_comes_to_act_as_the_teacher(tmp_path):
     ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=150, learning_rate=0.01, patience=999, **SMALL)
     losses = [float(row["held_out_loss"]) for row in metrics(tmp_path / "run") if row["held_out_loss"]]
     assert losses[-1] < 0.15 * losses[0]
 
 
-@pytest.mark.parametrize(("dagger", "identify_weight"), [(False, 0), (True, 0), (True, 0.3)])
-def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight):
-    settings = {"rounds": 9, "dagger": dagger, "identify": identify_weight, **SMALL}
+@pytest.mark.parametrize(
+    ("dagger", "identify_weight", "occlusion"), [(False, 0, 0), (True, 0, 0), (True, 0.3, 0), (True, 0.3, 0.5)]
+)
+def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight, occlusion):
+    settings = {"rounds": 9, "dagger": dagger, "identify": identify_weight, "occlusion": occlusion, **SMALL}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     stopped = 0
     while stopped < 9:

@@ -70,6 +70,18 @@ def test_doing_nothing_loses():
     assert set(np.unique(rewards)) <= {-1.0, 0.0, 1.0}
 
 
+def test_an_episode_may_end_with_a_point_lost():
+    policy = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
+    params = np.zeros((2, policy.n_params))
+    whole = ps.rollout(policy, params, ps.PongTask(max_steps=400), 2, seed=1)
+    assert (whole.returns < -2).all()
+    for most in (1, 2):
+        ended = ps.rollout(policy, params, ps.PongTask(max_steps=400, max_lost=most), 2, seed=1)
+        assert (ended.returns == -most).all() and (ended.lengths < whole.lengths).all()
+    with pytest.raises(ps.InputError, match="max_lost must be a whole number of at least 1"):
+        ps.PongTask(max_lost=0)
+
+
 def test_a_share_of_the_patches_is_removed():
     task = ps.PongTask(perturbation=ps.Perturbation(removed=0.7))
     assert task.n_features == 59

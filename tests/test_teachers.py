@@ -84,6 +84,19 @@ def _pong_student():
     return student, student.initial(np.random.default_rng(0))
 
 
+def test_a_student_whose_scores_are_beyond_one_may_act(tmp_path):
+    pytest.importorskip("ale_py")
+    student, params = _pong_student()
+    few = {"rounds": 2, "teacher_rounds": 1, "updates": 1, "batch_size": 1, "n_eval_episodes": 1, "average": 0.0}
+    teacher = TEACHERS["player"]()
+    result = ps.clone(
+        student, teacher, ps.PongTask(max_steps=6), tmp_path / "run", dagger=True, init=1e3 * params, **few
+    )
+    assert result.rounds == 2
+    batch = collect(teacher, (student, 1e3 * params), ps.PongTask(max_steps=6), 1, 0, (0.0, 0.0))
+    assert np.abs(batch.previous_actions[1:]).max() == 1
+
+
 def test_batches_show_what_the_student_saw(racing):
     batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 3, 5, (0.0, 1.0))
     assert batch.newest.dtype == np.uint8

@@ -22,13 +22,23 @@ class Adam:
     count: int = 0
 
     def step(self, params: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return `params` (parameter,) one step down `gradient`."""
+        """Return `params` (parameter,) one step down `gradient`; the moments are changed in place."""
         self.count += 1
-        self.first = 0.9 * self.first + 0.1 * gradient
-        self.second = 0.999 * self.second + 0.001 * gradient**2
-        mean = self.first / (1 - 0.9**self.count)
-        deviation = np.sqrt(self.second / (1 - 0.999**self.count))
-        return params - rate * mean / (deviation + 1e-8)
+        # Of a million parameters most of the time goes into memory: so there is one array besides the moments.
+        some = 0.1 * gradient
+        self.first *= 0.9
+        self.first += some
+        np.square(gradient, out=some)
+        some *= 0.001
+        self.second *= 0.999
+        self.second += some
+        np.divide(self.second, 1 - 0.999**self.count, out=some)
+        deviation = np.sqrt(some, out=some)
+        deviation += 1e-8
+        change = self.first / (1 - 0.9**self.count)
+        change *= rate
+        change /= deviation
+        return params - change
 
 
 def clip(gradient: np.ndarray, limit: float) -> np.ndarray:

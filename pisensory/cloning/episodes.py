@@ -124,6 +124,30 @@ def draw_windows(
     return window, tuple(np.ascontiguousarray(state) for state in states) or None
 
 
+def occlude(
+    batch: Batch, state: State | None, share: float, generator: np.random.Generator
+) -> tuple[Batch, State | None]:
+    """Return sequences without a share of their features, others in each, with what the student remembers of the rest.
+
+    Args:
+        batch: the sequences, with what the student saw in them.
+        state: at their beginning, each (feature, channel, sequence).
+        share: to leave out; one feature is always left.
+        generator: draws which.
+    """
+    seen = np.moveaxis(batch.observations, -1, 1)  # pictures lie in memory like that
+    _, n_sequences, n_features, _ = seen.shape
+    n_kept = max(1, n_features - round(share * n_features))
+    kept = np.sort(np.argsort(generator.random((n_sequences, n_features)), axis=1)[:, :n_kept], axis=1)
+    sources = batch.sources
+    if sources.shape[1]:
+        sources = np.take_along_axis(sources, kept.T[None], axis=1)
+    if state is not None:
+        state = tuple(np.take_along_axis(array, kept.T[:, None], axis=0) for array in state)
+    seen = np.take_along_axis(seen, kept[None, :, :, None], axis=2)
+    return dataclasses.replace(batch, observations=np.moveaxis(seen, 1, -1), sources=sources), state
+
+
 def collect(
     teacher: AnyTeacher,
     student: tuple[Policy, np.ndarray],
@@ -199,7 +223,8 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int]) -> Batch:
             newest = chunk.in_order(shown)[:, -n_newest:] * alive
             pictures.append(np.moveaxis(newest, -1, 0).astype(np.uint8))
         seen = nothing if has_pictures else chunk.in_order(step.observations) * alive
-        steps.append((seen, previous * alive, label * alive, alive, sources))
+        # What says no more than which action is best may be any number.
+        steps.append((seen, np.clip(previous, -1, 1) * alive, label * alive, alive, sources))
         if state_every and not step.number:
             states.append(np.zeros_like(_remembered(chunk, step)))
         if state_every and (step.number + 1) % state_every == 0:

@@ -25,7 +25,7 @@ from ..runs.run import open_run
 from ..tasks import Task
 from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
-from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows
+from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows, occlude
 from .lesson import Lesson, add, study
 from .settings import CloneSettings
 
@@ -79,6 +79,7 @@ def clone(
     window: int | None = None,
     windows: int | None = None,
     beginnings: float | None = None,
+    occlusion: float | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
     average: float | None = None,
@@ -128,6 +129,8 @@ def clone(
             episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
             of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
+        occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
+            this, and each of its sequences which; for a student of any number of inputs (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
@@ -180,7 +183,7 @@ def clone(
 
     def settle(saved: dict[str, Any]) -> CloneSettings:
         merged = merge(CloneSettings, saved or _usual(student, task), asked)
-        _check_student(student, task, merged.identify)
+        _check_student(student, task, merged)
         soften(teacher, merged.teacher_gain)
         return merged
 
@@ -199,10 +202,16 @@ def _usual(student: Policy, task: Task) -> dict[str, int]:
     return {**({"batch_size": 8} if pictures else {}), **steps}
 
 
-def _check_student(student: Policy, task: Task, identify: float) -> None:
+def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None:
     """Raise InputError if a student cannot be taught like that."""
-    student.unroll(np.zeros(student.n_params), np.zeros((1, task.n_features, task.n_channels, 1)))
-    if identify and not student.state_size:
+    params = np.zeros(student.n_params)
+    student.unroll(params, np.zeros((1, task.n_features, task.n_channels, 1)))
+    if settings.occlusion:
+        try:
+            student.unroll(params, np.zeros((1, max(1, task.n_features - 1), task.n_channels, 1)))
+        except InputError as error:
+            raise InputError(f"with occlusion, inputs are left out: {error}") from None
+    if settings.identify and not student.state_size:
         raise InputError(f"identify is for a student with a state for each of its inputs: leave it out, got {student}")
 
 
@@ -362,6 +371,8 @@ class Cloning(Learner):
             batch = batch.beginning(
                 round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
             )
+        if self.settings.occlusion:
+            batch, state = occlude(batch, state, self.settings.occlusion * generator.random(), generator)
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
         lesson = Lesson(

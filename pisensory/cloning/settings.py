@@ -20,6 +20,7 @@ class CloneSettings:
     window: int = 100
     windows: int = 0
     beginnings: float = 0.2
+    occlusion: float = 0.0
     learning_rate: float = 1e-3
     clip: float = 0.5
     average: float = 0.0
@@ -37,8 +38,8 @@ class CloneSettings:
     init: str = "random"
 
     def __post_init__(self) -> None:
-        zeros = ("windows", "beginnings", "average", "action_noise", "teacher_share", "identify", "seed")
+        zeros = ("windows", "beginnings", "occlusion", "average", "action_noise", "teacher_share", "identify", "seed")
         check_settings(self, dict.fromkeys(zeros, 0))
-        for name in ("beginnings", "teacher_share", "average"):
+        for name in ("beginnings", "occlusion", "teacher_share", "average"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} must be a number from 0 to 1, got {getattr(self, name)}")

@@ -116,7 +116,7 @@ class Distinct(NamedTuple):
 
 
 def distinct(patches: np.ndarray) -> Distinct:
-    """Return the different patches among these (feature, channel), float32, contiguous, sorted by their bits."""
+    """Return the different patches among these (feature, channel), contiguous, sorted by their bits."""
     order = np.argsort(patches.view(f"V{patches.strides[0]}")[:, 0])
     ordered = patches[order]
     is_new = np.ones(len(order), bool)

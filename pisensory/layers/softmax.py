@@ -74,11 +74,12 @@ def softmax_attention_back(
     sums: np.ndarray,
     log_total: np.ndarray,
     d_sums: np.ndarray,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients by queries, keys and values.
 
     Args:
-        queries, keys, values: as in `softmax_attention`.
+        queries, keys, values, counts: as in `softmax_attention`.
         sums, log_total: what that returned.
         d_sums: the gradient by the sums.
     """
@@ -86,6 +87,8 @@ def softmax_attention_back(
     one = np.ones_like(keys[:, :1])
     weights = np.concatenate([queries, -log_total], axis=1) @ np.concatenate([keys, one], axis=1).T
     np.exp(weights, out=weights)
+    if counts is not None:
+        np.multiply(weights, counts, out=weights, casting="same_kind")
     d_values = weights.T @ d_sums
     shared = np.einsum("id,id->i", d_sums, sums)[:, None]
     d_scores = np.concatenate([d_sums, -shared], axis=1) @ np.concatenate([values, one], axis=1).T

@@ -493,15 +493,21 @@ class PatchSequence(Unrolled):
         return w_value.reshape(self.policy.proj_dim, self.policy.n_frames, -1)
 
     def _look(self, seen: np.ndarray) -> _Look:
-        """Return the latent codes of a few pictures (picture, feature, channel), and what their way back needs."""
-        by_frame = seen.reshape(*seen.shape[:2], self.policy.n_frames, -1)
-        pixels = norm.layer_norm(by_frame, norm.NORM_EPSILON * patches.WHITE**2)[0].reshape(seen.shape)
-        keys = seen @ self._to_keys
+        """Return the latent codes of a few pictures (picture, feature, channel), and what their way back needs.
+
+        Patches of a picture that are alike are looked at once, and counted.
+        """
+        different = [patches.distinct(np.ascontiguousarray(picture)) for picture in seen]
+        rows, ends = np.concatenate([one.rows for one in different]), np.cumsum([len(one.rows) for one in different])
+        by_frame = rows.reshape(len(rows), self.policy.n_frames, -1)
+        pixels = norm.layer_norm(by_frame, norm.NORM_EPSILON * patches.WHITE**2)[0].reshape(rows.shape)
         values = pixels @ self._to_values
         values += self._constant
-        attended = [softmax.softmax_attention(self._queries, *parts) for parts in zip(keys, values)]
+        keys, values = (np.split(array, ends[:-1]) for array in (rows @ self._to_keys, values))
+        counts = [one.counts for one in different]
+        attended = [softmax.softmax_attention(self._queries, *parts) for parts in zip(keys, values, counts)]
         sums, log_totals = (np.stack(parts) for parts in zip(*attended))
-        return _Look(pixels, keys, values, sums, log_totals, *norm.layer_norm(np.maximum(sums, 0)))
+        return _Look(rows, pixels, keys, values, counts, sums, log_totals, *norm.layer_norm(np.maximum(sums, 0)))
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         n_pictures = len(self._seen)
@@ -540,8 +546,7 @@ class PatchSequence(Unrolled):
         totals = [np.zeros_like(array) for array in (self._queries, self._to_keys, self._to_values, self._constant)]
         d_queries, d_to_keys, d_to_values, d_constant = totals
         d_gain, d_bias = np.zeros((2, policy.proj_dim), d_latents.dtype)
-        blocks = (_blocks(array, _LOOKS_AT_ONCE) for array in (self._seen, d_latents))
-        for look, seen, d_latent in zip(self._looks, *blocks):
+        for look, d_latent in zip(self._looks, _blocks(d_latents, _LOOKS_AT_ONCE)):
             if policy.norm_weights:
                 d_gain += np.einsum("pmc,pmc->c", d_latent, look.normed)
                 d_bias += np.add.reduce(d_latent, axis=(0, 1))
@@ -550,13 +555,13 @@ class PatchSequence(Unrolled):
             np.multiply(d_sums, look.sums > 0, out=d_sums)
             back = [
                 softmax.softmax_attention_back(self._queries, *parts)
-                for parts in zip(look.keys, look.values, look.sums, look.log_totals, d_sums)
+                for parts in zip(look.keys, look.values, look.sums, look.log_totals, d_sums, look.counts)
             ]
-            d_looks, d_keys, d_values = (np.stack(parts).reshape(-1, policy.proj_dim) for parts in zip(*back))
-            d_queries += d_looks.reshape(-1, *d_queries.shape).sum(axis=0)
-            n_channels = seen.shape[-1]
-            d_to_keys += seen.reshape(-1, n_channels).T @ d_keys
-            d_to_values += look.pixels.reshape(-1, n_channels).T @ d_values
+            d_looks, d_keys, d_values = zip(*back)
+            d_queries += np.add.reduce(d_looks)
+            d_keys, d_values = np.concatenate(d_keys), np.concatenate(d_values)
+            d_to_keys += look.rows.T @ d_keys
+            d_to_values += look.pixels.T @ d_values
             d_constant += np.add.reduce(d_values, axis=0)
         result = self._unfold(*totals)
         return {**result, "g_latent": d_gain, "c_latent": d_bias} if policy.norm_weights else result
@@ -590,11 +595,13 @@ class PatchSequence(Unrolled):
 
 
 class _Look(NamedTuple):
-    """What the way back from the latent codes of a few pictures needs; arrays (picture, ...)."""
+    """What the way back from the latent codes of a few pictures needs; arrays (picture, ...), but for what is said."""
 
-    pixels: np.ndarray  # normalised (picture, feature, channel)
-    keys: np.ndarray
-    values: np.ndarray
+    rows: np.ndarray  # the different patches of one picture after the other (row, channel)
+    pixels: np.ndarray  # of these, normalised (row, channel)
+    keys: list[np.ndarray]  # of each picture (feature, projection)
+    values: list[np.ndarray]
+    counts: list[np.ndarray]  # how many patches each of these stands for (feature,)
     sums: np.ndarray
     log_totals: np.ndarray
     normed: np.ndarray

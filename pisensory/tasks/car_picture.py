@@ -26,6 +26,8 @@ GRASS = ((102, 204, 102), (102, 230, 102))
 # How much darker everything is: version 3 shrinks its picture by sums that are rounded down.
 SHADES = {"2018": 0, "v3": 2}
 
+_ASPHALT = 104.0  # the level of each color of the road, which is gray, to within three
+
 _CELLS = 4.8  # of the bitmap, a unit: a square of grass is 80 of them
 _GRASS = 80
 _N = round(2 * FIELD * _CELLS) + 2  # rows and columns, with a margin that is outside
@@ -186,6 +188,11 @@ def _cells(middle: np.ndarray, angle: np.ndarray, scale: np.ndarray, grid: Grid,
     cells *= np.int32(n_cells)
     cells += columns.astype(np.int32)
     return cells.astype(np.intp)
+
+
+def unlike_road(colors: np.ndarray) -> np.ndarray:
+    """Return how far colors (..., 3) are from the road's, uint8: the largest difference of the three."""
+    return np.rint(np.abs(np.asarray(colors, np.float32) - _ASPHALT).max(axis=-1)).astype(np.uint8)
 
 
 def noise_picture(seed: int, size: int = SIZE) -> np.ndarray:

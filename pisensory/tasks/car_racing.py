@@ -15,7 +15,7 @@ from ..layers.patches import Patches
 from . import car_picture
 from .base import Perturbation, Task, episode_generator
 from .episodes import SCENE
-from .frames import FramesRun, FramesTask, View, coarsen, to_gray
+from .frames import FramesRun, FramesTask, View, coarsen
 from .libraries import load_library, quiet
 
 VIEWS = {
@@ -23,6 +23,7 @@ VIEWS = {
     "color": View(Patches(7, 4), n_frames=1, size=car_picture.SIZE, n_colors=3),
     "coarse": View(Patches(8, 4), n_frames=4, size=car_picture.SIZE // 3),
     "wide": View(Patches(12, 5), n_frames=4, size=car_picture.SIZE // 3),
+    "road": View(Patches(12, 5), n_frames=3, size=car_picture.SIZE // 3, tone=car_picture.unlike_road),
 }
 CAMERAS = ("velocity", "hull")
 PICTURES = ("own", "gymnasium")
@@ -47,11 +48,12 @@ class CarRacingTask(FramesTask):
     | color | a patch of 7 x 7 pixels of a frame, every 4 pixels, red, green, blue | 529, 147 | `AttentionAgentPolicy` |
     | coarse | gray, of pixels three times as wide, 8 x 8 every 4 | 49, 256 | cloning |
     | wide | the same pixels, 12 x 12 every 5 | 25, 576 | `carracing-driver` |
+    | road | likewise, of three frames; a pixel is how far its color is from the road's | 25, 432 | other backgrounds |
 
     Args:
         max_steps: the length of an episode.
         perturbation: what is done to the patches on their way to the policy.
-        view: "gray", "color", "coarse" or "wide".
+        view: "gray", "color", "coarse", "wide" or "road".
         camera: what is up in the picture: "velocity", as when the published weights were trained, or "hull".
         colors: of the grass: "2018", likewise, or "v3".
         background: what stands in place of the grass: None, "noise:SEED", "noise" for another in each episode, or the
@@ -237,7 +239,9 @@ class CarRacingRun(FramesRun):
         number, shade = self._episodes[place], car_picture.SHADES[self.task.colors]
         alike = [road for road, other in zip(self._roads.flat, self._episodes.flat) if road and other == number]
         with self._blame(place):
-            self._roads[place] = _Road(self._envs[place], shade, alike[0].bitmap if alike else None)
+            self._roads[place] = _Road(
+                self._envs[place], shade, self.task.seen, alike[0].bitmap if alike else None
+            )  # fmt: skip
         if self.task.background is not None:
             self._backgrounds[place] = self._paint(int(number))
 
@@ -248,7 +252,7 @@ class CarRacingRun(FramesRun):
             picture = car_picture.noise_picture(int(episode_generator(self.seed, SCENE, episode).integers(2**31)))
         else:
             picture = load_background(background)
-        return to_gray(picture)[..., None] if self.task.seen.n_colors == 1 else picture
+        return self.task.seen.pixels(picture)
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Drive the cars of the episodes that are alive."""
@@ -269,11 +273,8 @@ class CarRacingRun(FramesRun):
             return
         grid, n_rows = car_picture.pixel_grid(), car_picture.SEEN
         shown = self._look(places, grid)
-        gray = self.task.seen.n_colors == 1
         for place, numbers in zip(places, shown):
-            road = self._roads[place]
-            paints = road.levels if gray else road.paints
-            frame = np.take(paints, numbers, axis=0)
+            frame = np.take(self._roads[place].shown, numbers, axis=0)
             if self._backgrounds[place] is not None:
                 grass = numbers <= car_picture.LIGHT
                 frame[grass] = self._backgrounds[place][:n_rows].reshape(frame.shape)[grass]
@@ -283,7 +284,7 @@ class CarRacingRun(FramesRun):
         """Return Gymnasium's picture (row, column, color) as the view has it."""
         if self.task.seen.n_colors > 1:
             return picture
-        return self._fit(to_gray(picture)[: car_picture.SEEN, :, None])
+        return self._fit(self.task.seen.pixels(picture[: car_picture.SEEN]))
 
     def _fit(self, picture: np.ndarray) -> np.ndarray:
         """Return the upper rows of a picture (row, column, color) as one of the view's size, uint8, the rest black."""
@@ -332,11 +333,12 @@ class _Road:
     Args:
         env: the environment.
         shade: how much darker colors are.
+        view: how they are seen.
         bitmap: of the same road, if it has been drawn.
     """
 
-    def __init__(self, env: Any, shade: int, bitmap: np.ndarray | None) -> None:
-        self._env, self._shade = env, shade
+    def __init__(self, env: Any, shade: int, view: View, bitmap: np.ndarray | None) -> None:
+        self._env, self._shade, self._view = env, shade, view
         self.bitmap = car_picture.draw_track([corners for corners, _ in env.road_poly]) if bitmap is None else bitmap
         self._colors = np.zeros((car_picture.ROAD + len(env.road_poly), 3))
         self._colors[: car_picture.LIGHT + 1] = car_picture.GRASS
@@ -348,7 +350,10 @@ class _Road:
         self.update()
 
     def update(self) -> None:
-        """Look up which pieces have been driven on since the last time, and set `paints` and their gray `levels`."""
+        """Look up which pieces have been driven on since the last time.
+
+        Sets `paints`, the colors of the bitmap's numbers, and `shown`, these as the view has them.
+        """
         if self._count == self._env.tile_visited_count:
             return
         self._count = self._env.tile_visited_count
@@ -356,4 +361,4 @@ class _Road:
             if tile.road_visited:
                 self._colors[number] = tile.color
         self.paints = np.maximum(np.floor(self._colors) - self._shade, 0).astype(np.uint8)
-        self.levels = to_gray(self.paints)
+        self.shown = self._view.pixels(self.paints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -15,6 +16,11 @@ from .environment import EnvironmentRun, EnvironmentTask
 AnyFrames = TypeVar("AnyFrames", bound="FramesRun")
 
 
+def to_gray(colors: np.ndarray) -> np.ndarray:
+    """Return the gray levels of colors (..., 3): 0.299 R + 0.587 G + 0.114 B, rounded, uint8."""
+    return np.rint(np.asarray(colors, np.float64) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+
+
 @dataclasses.dataclass(frozen=True)
 class View:
     """How an agent sees a task: a stack of its last pictures, cut into patches.
@@ -23,18 +29,24 @@ class View:
         patches: how pictures are cut.
         n_frames: pictures of the stack, the newest last.
         size: rows and columns of a picture.
-        n_colors: numbers of a pixel.
+        n_colors: numbers of a pixel: its colors, or one.
+        tone: what the one number of a pixel is: a function of colors (..., 3); its gray level.
     """
 
     patches: Patches
     n_frames: int
     size: int
     n_colors: int = 1
+    tone: Callable[[np.ndarray], np.ndarray] = to_gray
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """The stack's shape (frame, row, column, color)."""
         return self.n_frames, self.size, self.size, self.n_colors
+
+    def pixels(self, colors: np.ndarray) -> np.ndarray:
+        """Return colors (..., 3) as this view has them (..., number), uint8."""
+        return colors if self.n_colors > 1 else self.tone(colors)[..., None]
 
     @functools.cached_property
     def senses(self) -> Senses:
@@ -136,11 +148,6 @@ class FramesRun(EnvironmentRun):
         kept = super().keep(rows)
         kept._watched = self._watched[rows]
         return kept
-
-
-def to_gray(colors: np.ndarray) -> np.ndarray:
-    """Return the gray levels of colors (..., 3): 0.299 R + 0.587 G + 0.114 B, rounded, uint8."""
-    return np.rint(np.asarray(colors, np.float64) @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
 
 
 def coarsen(picture: np.ndarray, factor: int) -> np.ndarray:

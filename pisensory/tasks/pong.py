@@ -18,6 +18,7 @@ from .libraries import quiet
 
 SIZE = 84  # rows and columns of the picture that agents see
 HIDDEN = 10  # its rows at the top, where the score stands: they are black
+GAME = 21  # points
 STICKINESS = 0.25  # how likely an action goes on for one more frame, where actions are sticky
 
 _SKIP = 4  # frames of the emulator a step; the picture is the brighter of the last two
@@ -39,8 +40,10 @@ class PongTask(FramesTask):
         max_steps: the longest an episode lasts.
         perturbation: what is done to the patches on their way to the policy.
         sticky: whether the action before goes on for one more frame with a probability of 0.25 a frame.
+        max_lost: points lost with which an episode ends: 21, the game, or less, to learn from what led there.
 
     Raises:
+        InputError: for an option that is not of its kind.
         MissingExtraError: if ale-py is not installed.
 
     Examples:
@@ -52,6 +55,7 @@ class PongTask(FramesTask):
     max_steps: int = 27000
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     sticky: bool = False
+    max_lost: int = GAME
 
     kind: ClassVar[str] = "pong"
     n_actions: ClassVar[int] = 6  # type: ignore[misc]
@@ -61,6 +65,7 @@ class PongTask(FramesTask):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sticky", check_bool("sticky", self.sticky))
+        object.__setattr__(self, "max_lost", check_int("max_lost", self.max_lost, 1, GAME))
         super().__post_init__()
         import_extra("ale_py", "atari")
 
@@ -128,13 +133,17 @@ class PongGame:
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a game; return the gray picture (row, column)."""
         self._generator = np.random.default_rng(seed)
+        self.begin(int(self._generator.integers(1, _MOST_IDLE + 1)))
+        return self.picture, {}
+
+    def begin(self, n_idle: int) -> None:
+        """Begin a game with so many idle frames."""
         self._ale.reset_game()
         self._last = 0
-        for _ in range(int(self._generator.integers(1, _MOST_IDLE + 1))):
+        for _ in range(n_idle):
             self._ale.act(self._actions[0])
         screen = self._screen()
         self.picture = shrink(_palette().levels[screen, screen])
-        return self.picture, {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play four frames; return the gray picture (row, column), the points won, and whether the game is over."""
@@ -234,6 +243,24 @@ def shrink(levels: np.ndarray) -> np.ndarray:
 
 class PongRun(FramesRun):
     """Games under way."""
+
+    task: PongTask
+
+    def __init__(self, task: PongTask, seed: tuple[int, ...], episodes: np.ndarray) -> None:
+        super().__init__(task, seed, episodes)
+        self._lost = np.zeros(episodes.shape, np.int64)  # points
+
+    def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Play the games of the episodes that are alive."""
+        rewards, over = super().step(actions, alive)
+        self._lost += rewards < 0
+        return rewards, over | (alive & (self._lost >= self.task.max_lost))
+
+    def keep(self, rows: np.ndarray) -> PongRun:
+        """Return the run of only these candidates; the other games wait for the next rollout."""
+        kept = super().keep(rows)
+        kept._lost = self._lost[rows]
+        return kept
 
     def _show(self, places: list[tuple[int, int]]) -> None:
         """Write the pictures of these episodes as the newest of their frames."""

@@ -26,7 +26,10 @@ _KNOB = 24.5, 190.5  # the rows that it reaches
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
 _HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond which it does not
 _CHOOSE_UNTIL = 125  # column up to which a return is chosen
-_HOME, _HOME_TICKS = 104.0, 12  # the row to wait in, and the time to get there
+# The row to wait in, and the time to get there. At the end of the knob's way all is as it was before, whatever was
+# done before: so games repeat themselves, and what an agent did wrong is forgotten.
+_HOME, _HOME_TICKS = _KNOB[1], 16
+_MARGIN = 0.5  # from the output of the best action to that of any other
 _LENGTH = 13.0  # rows of the paddle that return the ball
 _MIDDLE = 112.0  # the row in the middle of the court
 _CHANGE_AFTER = 3  # returns, after which to play to the other side for as many
@@ -56,8 +59,8 @@ _RETURNS = (
 class Player(Teacher):
     """A teacher for Pong: it knows where the ball will be, and chooses the return that wins soonest in a copy.
 
-    Its outputs are soft: 1 for the best of rest, up and down, less for others by what they cost, and -1 for what it
-    does not do.
+    Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, and
+    -1 for what it does not do.
 
     Args:
         horizon: steps that a return is tried for.
@@ -85,7 +88,8 @@ class Player(Teacher):
             outputs = np.full(6, -1.0)
             for move, action in zip(_MOVES, _ACTIONS):
                 more = costs[_PLANS[:, 0] == move].min() - costs.min()
-                outputs[action] = 1 - 2 * min(1.0, more / self.softness)
+                outputs[action] = 1 - _MARGIN - (2 - _MARGIN) * min(1.0, more / self.softness)
+            outputs[_ACTIONS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))]] = 1
             return outputs
 
         return play
