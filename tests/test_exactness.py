@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pisensory as ps
 from pisensory import layers
 from pisensory.rollout import join_chunks, make_chunks, run_chunk
 
+TASK = ps.CartPoleSwingUp()
 PERTURBATIONS = st.builds(
     ps.Perturbation,
     n_noise=st.integers(0, 6),
@@ -216,3 +218,29 @@ def test_side_by_side_or_not_scores_and_orders_are_the_same_on_every_kernel(kern
     if result.returncode < 0:
         pytest.skip(f"this machine cannot run the kernel {kernel}")
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ps.InvariantPolicy(),
+        ps.InvariantPolicy(hidden_size=32, n_embeddings=32),
+        ps.InvariantPolicy(n_embeddings=40),
+        ps.MLPPolicy(hidden_sizes=(64, 64)),
+        ps.LSTMPolicy(),
+    ],
+)
+def test_chunks_are_cut_by_the_memory_that_runs_take(policy):
+    weights = policy.prepare(np.zeros((64, policy.n_params)))
+    policy.start(weights, 5, 16)  # what is asked of BLAS takes memory once
+    tracemalloc.start()
+    try:
+        run = policy.start(weights, 5, 16)
+        for _ in range(2):
+            run.step()
+        taken = tracemalloc.get_traced_memory()[0] / 4 / (64 * 16)
+    finally:
+        tracemalloc.stop()
+    assert 0.8 < policy.step_numbers(5) / taken < 1.5
+    n_rows = max(len(chunk.candidates) for chunk in make_chunks(policy, np.zeros((512, policy.n_params)), TASK, 16, 0))
+    assert n_rows * 16 * taken * 4 < 2**21

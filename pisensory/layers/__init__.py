@@ -35,9 +35,9 @@ from .dense import Dense, dense_layers, dense_layers_back, fold_dense, make_dens
 from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_lstm
 
 __all__ = [
-    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "SingleSum", "as_block", "as_gates", "as_weights", "attention_step",
-    "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_side_by_side", "exact_weighted_sum",
-    "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense",
-    "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention", "unfold_dense",
-    "unfold_lstm", "wide_block",
+    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "SingleSum", "as_block", "as_gates", "as_weights",
+    "attention_step", "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_side_by_side",
+    "exact_weighted_sum", "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block",
+    "make_dense", "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention",
+    "unfold_dense", "unfold_lstm", "wide_block",
 ]  # fmt: skip

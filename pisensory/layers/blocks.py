@@ -74,20 +74,25 @@ def _zeros(size: int, dtype: type) -> np.ndarray:
 def exact_side_by_side(n_outputs: int, n_channels: int, n_features: int, n_episodes: int, dtype: type) -> bool:
     """Return whether one product of features side by side has the bits of one product a feature, on this machine.
 
-    It has where BLAS adds up each column alike, wherever in the matrix that stands: where features are whole tiles of its
-    kernel, and with most kernels else too. It takes the same sums in fewer calls, and the order of features stays without
-    meaning. Asked of random numbers, since how numbers are added does not depend on them.
+    It has where BLAS adds up each column alike, wherever in the matrix it stands: where features are whole tiles of
+    its kernel, and with most kernels else too. The order of features then means nothing in either, and the one
+    product is quicker. Random numbers tell: in which order BLAS adds numbers does not depend on what they are.
+
+    Args:
+        n_outputs, n_channels: rows and columns of the weights.
+        n_features, n_episodes: of the blocks.
+        dtype: of all.
     """
-    # For fewer than four columns BLAS takes kernels that round by the stride of the block; from 64 on nothing is gained.
+    # Fewer than four columns BLAS gives to kernels that round by the stride of the block; from 64 on nothing is gained.
     if n_features == 1 or not 4 <= n_episodes < 64 or n_features * n_episodes > 1024:
         return False
-    n_candidates, random = 3, np.random.default_rng(0)
-    weights = random.standard_normal((n_candidates, 1, n_outputs, n_channels)).astype(dtype)
+    n_candidates, generator = 3, np.random.default_rng(0)
+    weights: np.ndarray = generator.standard_normal((n_candidates, 1, n_outputs, n_channels)).astype(dtype)
     inputs, apart, wide = (
         make_block(n_candidates, n_features, number, n_episodes, dtype, side_by_side=True)
         for number in (n_channels, n_outputs, n_outputs)
     )
-    inputs.planes[...] = random.standard_normal(inputs.planes.shape)
+    inputs.planes[...] = generator.standard_normal(inputs.planes.shape)
     with one_blas_thread():
         np.matmul(weights, inputs.matrices, apart.matrices)
         np.matmul(weights, *(as_block(block.planes, n_candidates, 1).matrices for block in (inputs, wide)))
