@@ -25,8 +25,8 @@ from .tasks.base import PerturbedRun, Seed, Share, check_seed
 _BLOCK = 64
 # The most inputs (features x channels x episodes) in one row, which bounds the memory that 10,000 features take.
 _ROW_INPUTS = 2**18
-# Inputs stepped at once in one chunk: what keeps the buffers within a core's cache.
-_CHUNK_INPUTS = 8192
+# Numbers of the policies' memory in one chunk: what keeps it within a core's cache.
+_CHUNK_NUMBERS = 330_000
 # How often to look for rows whose episodes have all ended, in steps.
 _COMPACT_EVERY = 8
 
@@ -113,7 +113,7 @@ def _chunks_of(
         )
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
-    n_rows = max(1, min(task.chunk_episodes // block, _CHUNK_INPUTS // (task.n_features * task.n_channels * block)))
+    n_rows = max(1, min(task.chunk_episodes, _CHUNK_NUMBERS // policy.step_numbers(task.n_features)) // block)
     n_chunks = max(n_workers, _ceil_divide(len(candidates), n_rows))
     n_chunks = min(n_chunks + -n_chunks % n_workers, len(candidates))  # as many for each worker
     chunks = []

@@ -1,5 +1,7 @@
 """The cart-pole task: starts, rewards, ends, perturbations."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -207,3 +209,15 @@ def test_policy_that_does_not_fit_is_refused():
         ps.rollout(ps.MLPPolicy(), np.zeros((1, 113)), noisy)
     with pytest.raises(ps.InputError, match="gives 2 actions but the task takes 1"):
         ps.evaluate(ps.MLPPolicy(5, 2), np.zeros(ps.MLPPolicy(5, 2).n_params), ps.CartPoleSwingUp())
+
+
+def test_a_copy_of_a_run_goes_on_as_the_run_does():
+    states = np.random.default_rng(0).standard_normal((4, 3, 2))
+    run = CartPoleRun("v1", states)
+    actions, alive = np.full((3, 1, 2), 0.5, np.float32), np.ones((3, 2), bool)
+    run.step(actions, alive)
+    copies = [copy.deepcopy(run), run.keep(np.arange(3)), CartPoleRun("v1", run.state)]
+    for each in (run, *copies):
+        each.step(actions, alive)
+        np.testing.assert_array_equal(each.state, run.state)
+    np.testing.assert_array_equal(states, np.random.default_rng(0).standard_normal((4, 3, 2)))

@@ -1,6 +1,10 @@
 """The promises that hold bit for bit: no order of the inputs, no chunks or workers, no interruptions."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import pisensory as ps
 from pisensory import layers
 from pisensory.rollout import join_chunks, make_chunks, run_chunk
 
+TASK = ps.CartPoleSwingUp()
 PERTURBATIONS = st.builds(
     ps.Perturbation,
     n_noise=st.integers(0, 6),
@@ -132,3 +137,110 @@ def test_numpy_global_state_is_not_touched(tmp_path):
     before = np.random.get_state()[1].copy()
     ps.train(ps.MLPPolicy(), ps.CartPoleSwingUp(max_steps=20), tmp_path / "run", generations=2, population_size=4)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def apart(*sizes):
+    """Have gates take one product a feature, whatever the machine could do."""
+    return False
+
+
+def test_features_side_by_side_have_the_bits_of_features_apart(monkeypatch):
+    """All that a run shows, keeps and hands on, whether attention fits over the gates or not."""
+    policy = ps.InvariantPolicy(n_actions=2, hidden_size=3, n_embeddings=6)
+    many = dataclasses.replace(policy, n_embeddings=7)  # more than fit over the gates
+    rng, rows = np.random.default_rng(0), np.array([0, 1, 3])
+    if not layers.exact_side_by_side(12, 6, 5, 16, np.float32):
+        pytest.skip("this machine's BLAS does not add columns up alike")
+    for each in (policy, many):
+        weights = each.prepare(random_population(each, 4, seed=1))
+        observations = rng.standard_normal((6, 4, 5, 1, 16)).astype(np.float32)
+        seen = []
+        for choose in (layers.exact_side_by_side, apart):
+            monkeypatch.setattr(layers, "exact_side_by_side", choose)
+            run = each.start(weights, 5, 16)
+            for number, observation in enumerate(observations):
+                if number == 2:
+                    run = run.keep(rows)
+                if number == 4:
+                    before, run = run, each.start([array[rows] for array in weights], 5, 16)
+                    run.resume(before, before.state())
+                run.observations[...] = observation[: len(run.actions)]
+                run.step()
+                shown = [*run.inside().values(), *run.memory(), *run.state(), run.actions]
+                seen.append([array.copy() for array in shown])
+        for first, second in zip(seen[:6], seen[6:]):
+            for one, other in zip(first, second):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_features_side_by_side_are_refused_where_a_column_is_rounded_by_its_place(monkeypatch):
+    real = np.matmul
+
+    def rounded_by_place(weights, inputs, out):
+        real(weights, inputs, out)
+        out[..., -1] = np.nextafter(out[..., -1], np.float32(9))
+
+    monkeypatch.setattr(np, "matmul", rounded_by_place)
+    assert not layers.exact_side_by_side.__wrapped__(32, 11, 5, 16, np.float32)
+
+
+BOTH_WAYS = """
+import dataclasses
+import numpy as np, pisensory as ps
+from pisensory import layers
+
+chosen, answers = layers.exact_side_by_side, []
+
+def choose(*sizes):
+    answers.append(chosen(*sizes))
+    return answers[-1]
+
+for hidden_size, n_noise, n_episodes in ((2, 0, 16), (8, 0, 16), (8, 2, 5), (8, 40, 4), (32, 0, 16), (32, 2, 9)):
+    policy = ps.InvariantPolicy(hidden_size=hidden_size)
+    population = 0.5 * np.random.default_rng(hidden_size).standard_normal((3, policy.n_params))
+    task = ps.CartPoleSwingUp("v1", max_steps=40, perturbation=ps.Perturbation(n_noise=n_noise))
+    shuffled = dataclasses.replace(task, perturbation=dataclasses.replace(task.perturbation, shuffle=True))
+    layers.exact_side_by_side = lambda *sizes: False
+    apart = ps.rollout(policy, population, task, n_episodes).returns
+    layers.exact_side_by_side = choose
+    for each in (task, shuffled):
+        np.testing.assert_array_equal(ps.rollout(policy, population, each, n_episodes).returns, apart)
+assert len(answers) == 12
+print(*answers)
+"""
+
+
+@pytest.mark.parametrize("kernel", ["Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"])
+def test_side_by_side_or_not_scores_and_orders_are_the_same_on_every_kernel(kernel):
+    """Of OpenBLAS, as far as this machine can run them: Haswell's rounds by the place, at most of these sizes."""
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": kernel}
+    result = subprocess.run([sys.executable, "-c", BOTH_WAYS], env=env, capture_output=True, text=True)
+    if result.returncode < 0:
+        pytest.skip(f"this machine cannot run the kernel {kernel}")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ps.InvariantPolicy(),
+        ps.InvariantPolicy(hidden_size=32, n_embeddings=32),
+        ps.InvariantPolicy(n_embeddings=40),
+        ps.MLPPolicy(hidden_sizes=(64, 64)),
+        ps.LSTMPolicy(),
+    ],
+)
+def test_chunks_are_cut_by_the_memory_that_runs_take(policy):
+    weights = policy.prepare(np.zeros((64, policy.n_params)))
+    policy.start(weights, 5, 16)  # what is asked of BLAS takes memory once
+    tracemalloc.start()
+    try:
+        run = policy.start(weights, 5, 16)
+        for _ in range(2):
+            run.step()
+        taken = tracemalloc.get_traced_memory()[0] / 4 / (64 * 16)
+    finally:
+        tracemalloc.stop()
+    assert 0.8 < policy.step_numbers(5) / taken < 1.5
+    n_rows = max(len(chunk.candidates) for chunk in make_chunks(policy, np.zeros((512, policy.n_params)), TASK, 16, 0))
+    assert n_rows * 16 * taken * 4 < 2**21

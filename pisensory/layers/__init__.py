@@ -6,7 +6,8 @@ contiguous planes, one a channel.
 
 Permuting the features must not change a single bit of what comes out. Two things see to it: each feature
 meets the same matrix kernel at the same shape (one product per candidate and feature), and the sum over
-features is taken over integers, which has no rounding and so no order (`exact_weighted_sum`). On the way to a
+features is taken over integers, which has no rounding and so no order (`exact_weighted_sum`). Where features side by
+side have the same bits in one product a candidate, the gates take that (`exact_side_by_side`). On the way to a
 gradient, where that promise is not given, the features and episodes of one candidate stand side by side as one
 wide feature (`wide_block`), and the same functions take them in one product.
 
@@ -29,14 +30,14 @@ from .attention import (
     softmax_step_back,
     unfold_attention,
 )
-from .blocks import LARGEST_OUTPUT, Block, as_weights, make_block, wide_block
+from .blocks import LARGEST_OUTPUT, Block, as_block, as_weights, exact_side_by_side, make_block, wide_block
 from .dense import Dense, dense_layers, dense_layers_back, fold_dense, make_dense, unfold_dense
 from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_lstm
 
 __all__ = [
-    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "SingleSum", "as_gates", "as_weights", "attention_step",
-    "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_weighted_sum",
-    "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block", "make_dense",
-    "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention", "unfold_dense",
-    "unfold_lstm", "wide_block",
+    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "SingleSum", "as_block", "as_gates", "as_weights",
+    "attention_step", "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_side_by_side",
+    "exact_weighted_sum", "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block",
+    "make_dense", "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention",
+    "unfold_dense", "unfold_lstm", "wide_block",
 ]  # fmt: skip

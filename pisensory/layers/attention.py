@@ -102,6 +102,10 @@ def attention_step(weights: np.ndarray, keys: Block, attention: Block) -> None:
 _FLOATS = {4: (np.int32, np.int32(0x7F800000), -126), 8: (np.int64, np.int64(0x7FF0000000000000), -1022)}
 
 
+# Numbers in a buffer that NumPy converts in: with its own 8192 they do not fit the first cache beside what they are of.
+_BUFFER = 2048
+
+
 class ExactSum(NamedTuple):
     """Scratch and constants of `count_values` and `exact_weighted_sum`."""
 
@@ -112,11 +116,20 @@ class ExactSum(NamedTuple):
     exponent_mask: np.ndarray
 
 
-def make_exact_sum(attention: Block, n_features: int) -> ExactSum:
-    """Return what it takes to sum over so many features."""
+def make_exact_sum(attention: Block, n_features: int, scratch: np.ndarray | None = None) -> ExactSum:
+    """Return what it takes to sum over so many features.
+
+    Args:
+        attention: what will be summed.
+        n_features: how many there are.
+        scratch: planes like those of `attention`, to count in where that needs no more bits; some of its own if None.
+    """
     dtype = attention.planes.dtype
     integer, mask, smallest = _FLOATS[dtype.itemsize]
-    counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
+    if scratch is None or n_features > 64:
+        counts = np.empty_like(attention.planes, dtype=integer if n_features <= 64 else np.int64)
+    else:
+        counts = scratch.view(integer)
     bits = 8 * counts.dtype.itemsize - 2 - (n_features - 1).bit_length()
     return ExactSum(counts, dtype.type(2.0 ** (bits + smallest)), dtype.type(2.0**-bits), integer, mask)
 
@@ -136,11 +149,9 @@ def count_values(values: np.ndarray, gain: float, exact: ExactSum) -> tuple[np.n
         The values in parts (..., feature, candidate * episode), and gain times a part (..., candidate * episode).
     """
     _, smallest_unit, part, bits_as, exponent_mask = exact
-    unit = np.maximum.reduce(np.abs(values), axis=-2)
-    # The power of two at or below the largest value.
-    np.maximum(unit, smallest_unit, out=unit)
-    exponent = unit.view(bits_as)
-    np.bitwise_and(exponent, exponent_mask, out=exponent)
+    # The power of two at or below the largest value: exponents compare as integers do.
+    exponents = np.bitwise_and(values.view(bits_as), exponent_mask)
+    unit = np.maximum.reduce(exponents, axis=-2, initial=smallest_unit.view(bits_as)).view(values.dtype)
     np.multiply(unit, part, out=unit)
     counted = np.divide(values, unit[..., None, :])
     if gain != 1:
@@ -162,10 +173,12 @@ def exact_weighted_sum(
         out: receives (..., embedding, candidate * episode).
     """
     counts, leading = exact.counts[: len(attention.planes)], counted.shape[:-2]
+    before = np.setbufsize(_BUFFER)
     np.multiply(attention.planes, counted.reshape(*leading, 1, -1), out=counts, casting="unsafe", dtype=part.dtype)
     by_feature = counts.reshape(*counts.shape[:-1], counted.shape[-2], -1)
     total = np.add.reduce(by_feature, axis=-2, dtype=counts.dtype)
     np.multiply(total, part[..., None, :], out=out, casting="unsafe", dtype=part.dtype)
+    np.setbufsize(before)
 
 
 class SingleSum:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+
+from ..blas import one_blas_thread
 
 # Folded weights are kept within +-2**60, so that no sum of products of them overflows to inf - inf = NaN.
 _LARGEST = 2.0**60
@@ -33,14 +36,31 @@ class Block(NamedTuple):
         return Block(self.matrices[:, :, start:stop], self.planes[..., start:stop, :])
 
 
-def make_block(n_candidates: int, n_features: int, n_channels: int, n_episodes: int, dtype: type = np.float32) -> Block:
-    """Return a block of zeros."""
+def make_block(
+    n_candidates: int,
+    n_features: int,
+    n_channels: int,
+    n_episodes: int,
+    dtype: type = np.float32,
+    side_by_side: bool = False,
+) -> Block:
+    """Return a block of zeros, laid out as `as_block` takes it."""
     plane = n_features * n_candidates * n_episodes
-    # Planes that start at multiples of 4096 bytes compete for the same lines of the cache.
-    row, start = plane + (16 if plane % 1024 == 0 else 0), next(_starts)
-    planes = _zeros(start + n_channels * row, dtype)[start:].reshape(n_channels, row)[:, :plane]
-    shaped = planes.reshape(n_channels, n_features, n_candidates, n_episodes)
-    return Block(shaped.transpose(2, 1, 0, 3), planes)
+    # One plane right after the other: to NumPy they are then one vector.
+    start = next(_starts)
+    planes = _zeros(start + n_channels * plane, dtype)[start:].reshape(n_channels, plane)
+    return as_block(planes, n_candidates, n_features, side_by_side)
+
+
+def as_block(planes: np.ndarray, n_candidates: int, n_features: int, side_by_side: bool = False) -> Block:
+    """Return the block that lies in planes (channel, feature * candidate * episode).
+
+    If its features are to stand side by side, it is (channel, candidate * feature * episode), and as a block of one
+    feature the same planes give all columns of a candidate to one product.
+    """
+    if side_by_side:
+        return Block(planes.reshape(len(planes), n_candidates, n_features, -1).transpose(1, 2, 0, 3), planes)
+    return Block(planes.reshape(len(planes), n_features, n_candidates, -1).transpose(2, 1, 0, 3), planes)
 
 
 def _zeros(size: int, dtype: type) -> np.ndarray:
@@ -48,6 +68,35 @@ def _zeros(size: int, dtype: type) -> np.ndarray:
     memory = np.zeros(size * np.dtype(dtype).itemsize + _LINE, np.uint8)
     start = -memory.ctypes.data % _LINE
     return memory[start : start + size * np.dtype(dtype).itemsize].view(dtype)
+
+
+@cache
+def exact_side_by_side(n_outputs: int, n_channels: int, n_features: int, n_episodes: int, dtype: type) -> bool:
+    """Return whether one product of features side by side has the bits of one product a feature, on this machine.
+
+    It has where BLAS adds up each column alike, wherever in the matrix it stands: where features are whole tiles of
+    its kernel, and with most kernels else too. The order of features then means nothing in either, and the one
+    product is quicker. Random numbers tell: in which order BLAS adds numbers does not depend on what they are.
+
+    Args:
+        n_outputs, n_channels: rows and columns of the weights.
+        n_features, n_episodes: of the blocks.
+        dtype: of all.
+    """
+    # Fewer than four columns BLAS gives to kernels that round by the stride of the block; from 64 on nothing is gained.
+    if n_features == 1 or not 4 <= n_episodes < 64 or n_features * n_episodes > 1024:
+        return False
+    n_candidates, generator = 3, np.random.default_rng(0)
+    weights: np.ndarray = generator.standard_normal((n_candidates, 1, n_outputs, n_channels)).astype(dtype)
+    inputs, apart, wide = (
+        make_block(n_candidates, n_features, number, n_episodes, dtype, side_by_side=True)
+        for number in (n_channels, n_outputs, n_outputs)
+    )
+    inputs.planes[...] = generator.standard_normal(inputs.planes.shape)
+    with one_blas_thread():
+        np.matmul(weights, inputs.matrices, apart.matrices)
+        np.matmul(weights, *(as_block(block.planes, n_candidates, 1).matrices for block in (inputs, wide)))
+    return np.array_equal(apart.planes, wide.planes)
 
 
 def wide_block(planes: np.ndarray) -> Block:

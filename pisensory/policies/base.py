@@ -190,6 +190,10 @@ class Policy(ABC):
         """What people call it."""
         return self.kind
 
+    def step_numbers(self, n_features: int) -> int:
+        """Return about how many numbers a step goes through for one episode: rollouts cut their chunks by it."""
+        return 40 * n_features * self.n_channels
+
     @property
     def state_size(self) -> int:
         """The channels of the state that the network keeps for each input; 0 if it keeps none."""

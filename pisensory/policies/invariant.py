@@ -74,6 +74,13 @@ class InvariantPolicy(Policy):
         object.__setattr__(self, "gain", check_positive("gain", self.gain, maximum=MAX_FACTOR))
         super().__post_init__()
 
+    def step_numbers(self, n_features: int) -> int:
+        """Return about how many numbers a step goes through for one episode: rollouts cut their chunks by it."""
+        gates = 4 * self.hidden_size
+        over_gates = 2 * self.n_embeddings <= gates
+        a_feature = 5 + self.n_actions + gates + 2 * self.hidden_size + (0 if over_gates else 2 * self.n_embeddings)
+        return n_features * a_feature + 3 * self.n_embeddings
+
     @property
     def state_size(self) -> int:
         """The size of the LSTM's hidden state."""
@@ -159,23 +166,37 @@ class InvariantRun(PolicyRun):
         self._lstm, self._attend, *head = weights
         self._attention_step, _ = policy.attention_steps(n_features)
         n_candidates, n_actions, size = len(self._lstm), policy.n_actions, policy.hidden_size
+        n_embeddings, dtype = policy.n_embeddings, self._lstm.dtype.type
+        self._side_by_side = layers.exact_side_by_side(*self._lstm.shape[2:], n_features, n_episodes, dtype)
 
-        def block(n_channels: int) -> layers.Block:
-            return layers.make_block(n_candidates, n_features, n_channels, n_episodes, self._lstm.dtype.type)
+        def block(n_channels: int, side_by_side: bool = self._side_by_side) -> layers.Block:
+            return layers.make_block(n_candidates, n_features, n_channels, n_episodes, dtype, side_by_side)
+
+        def for_products(one: layers.Block) -> layers.Block:
+            return layers.as_block(one.planes, n_candidates, 1) if self._side_by_side else one
 
         # Channels of the LSTM's input: observation, previous action, constant one, doubled hidden state.
         self._inputs = block(1 + n_actions + 1 + size)
+        self._lstm_inputs = for_products(self._inputs)
         self._inputs.planes[1 + n_actions] = 1
         self._keys = self._inputs.part(1 + n_actions)
         self._doubled_hidden = self._inputs.part(2 + n_actions)
-        self._gates = layers.as_gates(block(4 * size))
+        self._gates = layers.as_gates(for_products(block(4 * size)))
         self._cell = block(size)
-        self._attention = block(policy.n_embeddings)
-        self._exact = layers.make_exact_sum(self._attention, n_features)
+        # Attention, and the counts of it, are written over the gates, which are of no more use by then: the less memory
+        # there is to a step, the more of it stays in a core's cache.
+        memory = self._gates.block.planes
+        if 2 * n_embeddings > len(memory):
+            memory = block(2 * n_embeddings).planes
+        self._attention = layers.as_block(memory[:n_embeddings], n_candidates, n_features)
+        scratch = memory[n_embeddings : 2 * n_embeddings]
+        self._exact = layers.make_exact_sum(self._attention, n_features, scratch)
         self._dense = layers.make_dense(head, n_episodes)
 
-        self.observations = self._inputs.matrices[:, :, :1]
-        self._values = self._inputs.planes[0].reshape(n_features, -1)
+        # The sum over features takes them one after the other.
+        seen = block(1, side_by_side=False) if self._side_by_side else self._inputs.part(0, 1)
+        self.observations, self._values = seen.matrices, seen.planes[0].reshape(n_features, -1)
+        self._observed = self._inputs.matrices[:, :, :1]
         self._previous_action = self._inputs.matrices[:, :, 1 : 1 + n_actions]
         self._sums = self._dense.inputs[0].planes[:-1]
         self._single: layers.SingleSum | None = None
@@ -213,8 +234,10 @@ class InvariantRun(PolicyRun):
     def step(self) -> None:
         """Compute `actions` from `observations` and the actions before, as they were taken, and advance the LSTMs."""
         self._previous_action[...] = self._actions
+        if self._side_by_side:
+            self._observed[...] = self.observations
         cell = self._cell.planes
-        layers.lstm_step(self._lstm, self._inputs, self._gates, cell, cell, self._doubled_hidden.planes)
+        layers.lstm_step(self._lstm, self._lstm_inputs, self._gates, cell, cell, self._doubled_hidden.planes)
         self._attention_step(self._attend, self._keys, self._attention)
         if self._single is None:
             counted, part = layers.count_values(self._values, self.policy.gain, self._exact)
@@ -229,6 +252,7 @@ class InvariantRun(PolicyRun):
         _, n_features, _, n_episodes = self.cell.shape
         kept = type(self)(self.policy, [array[rows] for array in self.weights], n_features, n_episodes)
         kept._inputs.matrices[...] = self._inputs.matrices[rows]
+        kept.observations[...] = self.observations[rows]
         kept.cell[...] = self.cell[rows]
         kept.actions[...] = self.actions[rows]
         return kept

@@ -64,6 +64,10 @@ class LSTMPolicy(Policy):
             "b_action": (self.n_actions,),
         }
 
+    def step_numbers(self, n_features: int) -> int:
+        """Return about how many numbers a step goes through for one episode: rollouts cut their chunks by it."""
+        return n_features + 1 + 2 * self.n_actions + 6 * self.hidden_size
+
     def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         named = unflatten(population, self.layout)
         lstm = layers.fold_lstm(named["w_input"], named["w_hidden"], named["b_input"], named["b_hidden"])

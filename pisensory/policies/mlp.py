@@ -57,6 +57,10 @@ class MLPPolicy(Policy):
         """The named arrays and their shapes, in the order of the published weights."""
         return dense_shapes("layer", (self.n_features, *self.hidden_sizes, self.n_actions))
 
+    def step_numbers(self, n_features: int) -> int:
+        """Return about how many numbers a step goes through for one episode: rollouts cut their chunks by it."""
+        return n_features + 1 + sum(self.hidden_sizes) + self.n_actions
+
     def _prepare(self, population: np.ndarray, dtype: type = np.float32) -> Weights:
         folded = layers.fold_dense(unflatten(population, self.layout), "layer")
         return [layers.as_weights(array, dtype) for array in folded]

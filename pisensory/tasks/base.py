@@ -115,7 +115,7 @@ class Task(ABC):
     n_actions: int
     max_steps: int
     perturbation: Perturbation
-    chunk_episodes: ClassVar[int] = 768  # what keeps the cart-pole's buffers within a core's cache
+    chunk_episodes: ClassVar[int] = 4096  # what keeps the cart-pole's buffers within a core's cache
     score_episodes: ClassVar[int] = 1000
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call the actions, if anything
 

@@ -48,12 +48,11 @@ def accelerations(
         theta_ddot = (6 F cos + 6 M g sin - 3 m l theta_dot^2 sin cos) / (l (4 M - 3 m cos^2))
     """
     total_mass = CART_MASS + POLE_MASS
-    force = MAX_FORCE * action - FRICTION * x_dot
-    spin = (POLE_MASS * POLE_LENGTH) * theta_dot * theta_dot
+    force = (4.0 * MAX_FORCE) * action - (4.0 * FRICTION) * x_dot  # 4 F
+    spin = (2.0 * POLE_MASS * POLE_LENGTH) * theta_dot * theta_dot  # 2 m l theta_dot^2
     inertia = 4.0 * total_mass - (3.0 * POLE_MASS) * cosine * cosine
-    gravity = (3.0 * POLE_MASS * GRAVITY) * cosine
-    x_ddot = (4.0 * force + sine * (gravity - 2.0 * spin)) / inertia
-    pull = 6.0 * force * cosine + sine * (6.0 * total_mass * GRAVITY - 3.0 * spin * cosine)
+    x_ddot = (force + sine * ((3.0 * POLE_MASS * GRAVITY) * cosine - spin)) / inertia
+    pull = 1.5 * force * cosine + sine * (6.0 * total_mass * GRAVITY - 1.5 * spin * cosine)
     return x_ddot, pull / (POLE_LENGTH * inertia)
 
 
@@ -133,7 +132,7 @@ class CartPoleSwingUp(Task):
 
     def _start(self, seed: tuple[int, ...], episodes: np.ndarray) -> CartPoleRun:
         states = per_episode(seed, START, episodes, lambda generator: initial_state(self.version, generator))
-        return CartPoleRun(self.version, np.ascontiguousarray(np.moveaxis(states, -1, 0)))
+        return CartPoleRun(self.version, np.moveaxis(states, -1, 0))
 
 
 class CartPoleRun(TaskRun):
@@ -141,36 +140,42 @@ class CartPoleRun(TaskRun):
 
     Args:
         version: of the task; it decides the reward.
-        state: (state variable, candidate, episode), float64: x, x_dot, theta, theta_dot; updated in place.
+        state: (state variable, candidate, episode): x, x_dot, theta, theta_dot.
     """
 
     def __init__(self, version: str, state: np.ndarray) -> None:
         self.version = version
-        self.state = state
-        self._sine = np.sin(state[2])
-        self._cosine = np.cos(state[2])
+        # theta, x, x_dot, cos(theta), sin(theta), theta_dot: what is observed is the last five, and the positions, the
+        # first two, have their velocities in every third from the last. The sine and cosine serve the reward, the next
+        # observation and the next step's physics.
+        self._rows = np.empty((6, *state.shape[1:]))
+        self._rows[[1, 2, 0, 5]] = state
+        np.cos(self._rows[0], out=self._rows[3])
+        np.sin(self._rows[0], out=self._rows[4])
+
+    @property
+    def state(self) -> np.ndarray:
+        """Where the cart-poles are (state variable, candidate, episode): x, x_dot, theta, theta_dot."""
+        return self._rows[[1, 2, 0, 5]]
 
     def observe(self, out: np.ndarray) -> None:
         """Write x, x_dot, cos(theta), sin(theta), theta_dot into `out` (candidate, feature, channel, episode)."""
-        x, x_dot, _, theta_dot = self.state
-        for feature, values in enumerate((x, x_dot, self._cosine, self._sine, theta_dot)):
-            out[:, feature, 0] = values
+        out[:, :, 0] = self._rows[1:].swapaxes(0, 1)
 
     def step(self, actions: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Move on by one explicit Euler step, with the velocities from before it."""
-        x, x_dot, theta, theta_dot = self.state
-        x_ddot, theta_ddot = accelerations(x_dot, self._sine, self._cosine, theta_dot, actions[:, 0].astype(np.float64))
-        self.state[0::2] += TIME_STEP * self.state[1::2]
+        theta, x, x_dot, cosine, sine, theta_dot = self._rows
+        x_ddot, theta_ddot = accelerations(x_dot, sine, cosine, theta_dot, actions[:, 0].astype(np.float64))
+        self._rows[:2] += TIME_STEP * self._rows[::-3]
         x_dot += TIME_STEP * x_ddot
         theta_dot += TIME_STEP * theta_ddot
-        # The sine and cosine serve the reward, the next observation and the next step's physics.
-        np.sin(theta, out=self._sine)
-        np.cos(theta, out=self._cosine)
-        return reward(self.version, x, self._cosine), np.abs(x) > TRACK_LIMIT
+        np.sin(theta, out=sine)
+        np.cos(theta, out=cosine)
+        return reward(self.version, x, cosine), np.abs(x) > TRACK_LIMIT
 
     def keep(self, rows: np.ndarray) -> CartPoleRun:
         """Return the run of only these candidates."""
-        return CartPoleRun(self.version, np.ascontiguousarray(self.state[:, rows]))
+        return CartPoleRun(self.version, self.state[:, rows])
 
     def picture(
         self, place: tuple[int, int], action: np.ndarray, score: float | None, size: tuple[int, int] | None = None
