@@ -162,6 +162,17 @@ def test_command_line_remembers_the_sizes_and_the_task_in_every_stage(tmp_path):
         assert whole == {part: read_config(tmp_path / "run" / part) for part in ("teacher", "clone", ".")}
 
 
+def test_command_line_gives_each_stage_its_length(tmp_path):
+    few = ["-m", 1, "-p", 4, "-e", 2, "-j", 1, "--max-steps", 10, "--hidden-size", 2, "--n-embeddings", 3]
+    result = run_command("invariant", tmp_path / "run", *few, "--teacher-generations", 3, "--clone-rounds", 2)
+    assert result.returncode == 0, result.stderr
+    assert [len(read_metrics(tmp_path / "run" / part)) for part in (TEACHER, CLONE, ".")] == [3, 2, 1]
+    refused = run_command("mlp", tmp_path / "mlp", "--clone-rounds", 2)
+    assert refused.returncode == 2
+    assert "--clone-rounds is for runs that begin with a teacher" in refused.stderr
+    assert not (tmp_path / "mlp").exists()
+
+
 def test_a_run_is_not_begun_again_unasked(tmp_path):
     ps.train_with_teacher(POLICY, TASK, tmp_path / "run", **SMALL)
     with pytest.raises(ps.FileError, match="already holds a run"):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pathlib
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pisensory.sweep import csv_text, mean_over_seeds, read_plan, table_text
 from pisensory.sweep.plan import Plan
 
 pytest.importorskip("matplotlib")
+
+DOCS = pathlib.Path(__file__).parent.parent / "docs" / "sweeps"
 
 SMALL = """
 command = "train {policy}"
@@ -118,6 +121,12 @@ def whole(tmp_path_factory):
     settings = {"generations": 600, "population_size": 4, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
     policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=20)
     return ps.train(policy, task, tmp_path_factory.mktemp("whole"), **settings).params
+
+
+@pytest.mark.parametrize("file", sorted(DOCS.glob("*.toml")), ids=lambda file: file.stem)
+def test_sweeps_of_the_docs_are_ones(file, capsys):
+    assert main(["sweep", str(file), "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("pisensory ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

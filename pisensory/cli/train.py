@@ -7,6 +7,7 @@ Shows at the end that shuffling the inputs of an invariant policy changes nothin
 from __future__ import annotations
 
 import argparse
+import inspect
 from typing import Any
 
 from ..cloning import TAUGHT_POLICY, train_with_teacher
@@ -18,7 +19,7 @@ from ..runs import BEST, RECIPE
 from ..tasks import Task
 from ..train import TrainResult, train
 from ..train.settings import PRESETS
-from .arguments import add_options, given, shows_progress
+from .arguments import add_options, flags, given, shows_progress
 from .options import add_sizes, add_task, choose_run, default_policy, policy_names
 
 # What is trained by a teacher if nothing else is asked for: kind of task, and policy.
@@ -39,6 +40,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     by_preset = dict.fromkeys(("population_size", "n_episodes", "sigma0"), "by preset")
     add_options(group, "run", {"": train}, **by_preset)
+    # Of the stages before the last.
+    add_options(group, "recipe", {"": train_with_teacher}, leave_out=inspect.signature(train).parameters)
     group.add_argument("--init-from", metavar="FILE", help="start from the parameters in this .npz (default: zeros)")
     add_task(parser, default="harder")
     add_sizes(parser)
@@ -46,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, then print the scores with the inputs in order and shuffled."""
-    asked = {"progress": shows_progress(), **given(options, "run")}
+    asked, of_recipe = {"progress": shows_progress(), **given(options, "run")}, given(options, "recipe")
     fresh = options.preset == "best" and options.init_from is None
 
     def default(name: str, task: Task) -> Policy:
@@ -56,8 +59,10 @@ def run(options: argparse.Namespace) -> int:
     if begun == RECIPE or (begun is None and fresh and (task.kind, options.policy) == _TAUGHT):
         if options.init_from is not None:
             raise InputError(f"--init-from is not for {options.run_dir}, which begins with a teacher: leave it out")
-        result = train_with_teacher(policy, task, options.run_dir, **asked)
+        result = train_with_teacher(policy, task, options.run_dir, **asked, **of_recipe)
     else:
+        for name in of_recipe:
+            raise InputError(f"{flags(name)[0]} is for runs that begin with a teacher, as this does not: leave it out")
         # What is best is known of networks that see a fixed number of inputs.
         preset = PRESETS["paper" if policy.n_features is None else options.preset] if begun is None else {}
         init = None if options.init_from is None else load_params(as_path(options.init_from, "--init-from"))

@@ -99,8 +99,8 @@ def train_with_teacher(
         run_dir: the run folder of the last stage; those of the first two are `teacher` and `clone` in it, and
             recipe.json has the settings of all.
         generations: of the last stage, those before a resume included; 0 to end with the clone.
-        teacher_generations: of the teacher (750, but no more than the `generations` it begins with, if any).
-        clone_rounds: of the clone (250, but no more than the `generations` it begins with, if any).
+        teacher_generations: generations of the teacher (750, but no more than the last stage begins with, if any).
+        clone_rounds: rounds of the clone (250, but no more than the last stage begins with generations, if any).
         population_size: candidates a generation of the last stage (64).
         n_episodes: episodes a candidate there (64).
         sigma0: its first standard deviation of the parameters (0.01).
