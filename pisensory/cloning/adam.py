@@ -22,15 +22,16 @@ class Adam:
     count: int = 0
 
     def step(self, params: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return `params` (parameter,) one step down `gradient`; the moments are changed in place."""
+        """Return `params` (parameter,) one step down `gradient`."""
         self.count += 1
-        # Of a million parameters most of the time goes into memory: so there is one array besides the moments.
+        # Of a million parameters most of the time goes into memory: so there is one array besides the new moments. The
+        # old ones stay what they are, since a checkpoint may still be written of them.
         some = 0.1 * gradient
-        self.first *= 0.9
+        self.first = 0.9 * self.first
         self.first += some
         np.square(gradient, out=some)
         some *= 0.001
-        self.second *= 0.999
+        self.second = 0.999 * self.second
         self.second += some
         np.divide(self.second, 1 - 0.999**self.count, out=some)
         deviation = np.sqrt(some, out=some)
