@@ -47,8 +47,8 @@ class CarRacingTask(FramesTask):
     | gray | a patch of 6 x 6 pixels of the last four frames, gray | 256, 144 | `PatchPolicy.car_racing()` |
     | color | a patch of 7 x 7 pixels of a frame, every 4 pixels, red, green, blue | 529, 147 | `AttentionAgentPolicy` |
     | coarse | gray, of pixels three times as wide, 8 x 8 every 4 | 49, 256 | cloning |
-    | wide | the same pixels, 12 x 12 every 5 | 25, 576 | `carracing-driver` |
-    | road | likewise, of three frames; a pixel is how far its color is from the road's | 25, 432 | other backgrounds |
+    | wide | the same pixels, 12 x 12 every 5 | 25, 576 | cloning |
+    | road | likewise, of three frames; a pixel is how far its color is from the road's | 25, 432 | `carracing-driver` |
 
     Args:
         max_steps: the length of an episode.
