@@ -168,10 +168,17 @@ class DeadlyTask(ps.CartPoleSwingUp):
 
 
 DEADLY = DeadlyTask("v1", max_steps=40)
-MANY = {**SMALL, "population_size": 4, "n_episodes": 800}  # six chunks a generation, the first deadly
+MANY = {**SMALL, "population_size": 4, "n_episodes": 800}
+
+
+@pytest.fixture
+def six_chunks(monkeypatch):
+    """Cut MANY into six chunks a generation, the first of which is deadly."""
+    monkeypatch.setattr(sys.modules["pisensory.rollout"], "_CHUNK_NUMBERS", 6000)
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
+@pytest.mark.usefixtures("six_chunks")
 def test_killed_worker_costs_only_its_chunk(tmp_path, monkeypatch, caplog, deaths):
     (tmp_path / "deadly").write_text("x" * deaths)
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
@@ -183,6 +190,7 @@ def test_killed_worker_costs_only_its_chunk(tmp_path, monkeypatch, caplog, death
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.usefixtures("six_chunks")
 def test_chunk_that_kills_three_workers_stops_the_run_with_a_checkpoint(tmp_path, monkeypatch):
     (tmp_path / "deadly").write_text("xxx")
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
