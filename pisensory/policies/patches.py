@@ -495,16 +495,21 @@ class PatchSequence(Unrolled):
     def _look(self, seen: np.ndarray) -> _Look:
         """Return the latent codes of a few pictures (picture, feature, channel), and what their way back needs.
 
-        Patches of a picture that are alike are looked at once, and counted.
+        Patches of a picture that are alike are looked at once, and counted, if they are half of all in the first.
         """
-        different = [patches.distinct(np.ascontiguousarray(picture)) for picture in seen]
-        rows, ends = np.concatenate([one.rows for one in different]), np.cumsum([len(one.rows) for one in different])
+        n_pictures, n_features, n_channels = seen.shape
+        rows, sizes = seen.reshape(-1, n_channels), [n_features] * n_pictures
+        counts: list[np.ndarray | None] = [None] * n_pictures
+        if 2 * len(patches.distinct(np.ascontiguousarray(seen[0])).rows) <= n_features:
+            different = [patches.distinct(np.ascontiguousarray(picture)) for picture in seen]
+            rows, sizes = np.concatenate([one.rows for one in different]), [len(one.rows) for one in different]
+            counts = [one.counts for one in different]
+        ends = np.cumsum(sizes)
         by_frame = rows.reshape(len(rows), self.policy.n_frames, -1)
         pixels = norm.layer_norm(by_frame, norm.NORM_EPSILON * patches.WHITE**2)[0].reshape(rows.shape)
         values = pixels @ self._to_values
         values += self._constant
         keys, values = (np.split(array, ends[:-1]) for array in (rows @ self._to_keys, values))
-        counts = [one.counts for one in different]
         attended = [softmax.softmax_attention(self._queries, *parts) for parts in zip(keys, values, counts)]
         sums, log_totals = (np.stack(parts) for parts in zip(*attended))
         return _Look(rows, pixels, keys, values, counts, sums, log_totals, *norm.layer_norm(np.maximum(sums, 0)))
@@ -597,11 +602,11 @@ class PatchSequence(Unrolled):
 class _Look(NamedTuple):
     """What the way back from the latent codes of a few pictures needs; arrays (picture, ...), but for what is said."""
 
-    rows: np.ndarray  # the different patches of one picture after the other (row, channel)
+    rows: np.ndarray  # the patches, or those that differ, of one picture after the other (row, channel)
     pixels: np.ndarray  # of these, normalised (row, channel)
     keys: list[np.ndarray]  # of each picture (feature, projection)
     values: list[np.ndarray]
-    counts: list[np.ndarray]  # how many patches each of these stands for (feature,)
+    counts: list[np.ndarray | None]  # how many patches each of these stands for (feature,); one if None
     sums: np.ndarray
     log_totals: np.ndarray
     normed: np.ndarray
