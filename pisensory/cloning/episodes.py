@@ -18,6 +18,7 @@ from ..policies.base import State
 from ..rollout import Chunk, Step, live, single_chunk
 from ..tasks import Task
 from ..tasks.base import Seed
+from ..tasks.perturbation import count_left
 from ..teachers import Teacher
 
 _FORMAT = "pisensory-episodes"
@@ -137,8 +138,8 @@ def occlude(
     """
     seen = np.moveaxis(batch.observations, -1, 1)  # pictures lie in memory like that
     _, n_sequences, n_features, _ = seen.shape
-    n_kept = max(1, n_features - round(share * n_features))
-    kept = np.sort(np.argsort(generator.random((n_sequences, n_features)), axis=1)[:, :n_kept], axis=1)
+    n_left = count_left(n_features, share)
+    kept = np.sort(np.argsort(generator.random((n_sequences, n_features)), axis=1)[:, :n_left], axis=1)
     sources = batch.sources
     if sources.shape[1]:
         sources = np.take_along_axis(sources, kept.T[None], axis=1)

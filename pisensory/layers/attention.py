@@ -174,11 +174,13 @@ def exact_weighted_sum(
     """
     counts, leading = exact.counts[: len(attention.planes)], counted.shape[:-2]
     before = np.setbufsize(_BUFFER)
-    np.multiply(attention.planes, counted.reshape(*leading, 1, -1), out=counts, casting="unsafe", dtype=part.dtype)
-    by_feature = counts.reshape(*counts.shape[:-1], counted.shape[-2], -1)
-    total = np.add.reduce(by_feature, axis=-2, dtype=counts.dtype)
-    np.multiply(total, part[..., None, :], out=out, casting="unsafe", dtype=part.dtype)
-    np.setbufsize(before)
+    try:
+        np.multiply(attention.planes, counted.reshape(*leading, 1, -1), out=counts, casting="unsafe", dtype=part.dtype)
+        by_feature = counts.reshape(*counts.shape[:-1], counted.shape[-2], -1)
+        total = np.add.reduce(by_feature, axis=-2, dtype=counts.dtype)
+        np.multiply(total, part[..., None, :], out=out, casting="unsafe", dtype=part.dtype)
+    finally:
+        np.setbufsize(before)
 
 
 class SingleSum:

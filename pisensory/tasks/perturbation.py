@@ -154,7 +154,7 @@ class Perturbation:
         total = n_sources * self.n_copies + self.noise_places
         if total > MAX_SIZE:
             raise InputError(f"copies and noise would make {total:,} inputs, more than {MAX_SIZE:,}: ask for fewer")
-        return max(1, total - round(self.removed * total))
+        return count_left(total, self.removed)
 
     @property
     def is_plain(self) -> bool:
@@ -186,6 +186,11 @@ class Perturbation:
         numbers, positions = np.unique(episodes, return_inverse=True)
         draws = [EpisodeDraws(self, shape, seed, int(number)) for number in numbers] if not self.is_plain else []
         return PerturbedRun(self, run, shape, draws, positions.reshape(episodes.shape), n_frames)
+
+
+def count_left(total: int, share: float) -> int:
+    """Return how many of so many inputs are left without a share of them: one at least."""
+    return max(1, total - round(share * total))
 
 
 class EpisodeDraws:

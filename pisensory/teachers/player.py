@@ -89,7 +89,7 @@ class Player(Teacher):
             for move, action in zip(_MOVES, _ACTIONS):
                 more = costs[_PLANS[:, 0] == move].min() - costs.min()
                 outputs[action] = 1 - _MARGIN - (2 - _MARGIN) * min(1.0, more / self.softness)
-            outputs[_ACTIONS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))]] = 1
+            outputs[_best_action(costs)] = 1
             return outputs
 
         return play
@@ -106,7 +106,7 @@ class Player(Teacher):
                     court = world.look()
                     first = first and trial.is_coming(court)
                     costs = trial.costs(court, option if first else None)
-                    points, over = world.advance(_ACTIONS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))])
+                    points, over = world.advance(_best_action(costs))
                     if points or over:
                         value = points * (1000.0 - step)
                         break
@@ -164,6 +164,11 @@ class _Hand:
         met = met if up else _LENGTH - met
         near, far = 30 + 20 * np.abs(met - risk), 15 + 20 * np.abs(met - _LENGTH + risk)
         return np.where(met < risk, near, np.where(met > _LENGTH - risk, far, np.abs(met - aim))) + _EFFORT
+
+
+def _best_action(costs: np.ndarray) -> int:
+    """Return the number of the action with which the cheapest of _PLANS begins, by what they cost (plan,)."""
+    return _ACTIONS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))]
 
 
 def _bounce(row: float) -> float:
