@@ -123,15 +123,15 @@ class Player(Teacher):
 
     def _try(self, world: Any, hand: _Hand, option: Return, most: int) -> tuple[int, int]:
         """Return the points that a return makes in a copy of the game, and after how many steps, at most so many."""
-        points, step, is_first = 0, 0, True
+        is_first = True
         with world.rehearsal():
             for step in range(most):
                 court = world.look()
                 is_first = is_first and hand.is_coming(court)
                 points, over = world.advance(_best_action(hand.costs(court, option if is_first else None)))
                 if points or over:
-                    break
-        return points, step
+                    return points, step
+        return 0, most
 
 
 # What was chosen, by the player, the console's memory, the court and the returns before: games repeat themselves.
