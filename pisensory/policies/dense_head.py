@@ -1,4 +1,4 @@
-"""Convolutions and dense layers on a picture, relu between them, and the way back: what sees patches, or all at once."""
+"""Convolutions and dense layers on a picture, relu between them, and the way back."""
 
 from __future__ import annotations
 
