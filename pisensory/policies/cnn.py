@@ -1,9 +1,11 @@
 """An ordinary convolutional network, which is not invariant: patches are put together to the picture that they are of.
 
-    x = the pixels, from 0 to 1, the colors of all frames side by side       (row, column, channel)
-    a = tanh(dense layers(convolutions(x)))                                   relu after each but the last
+    z = the pixels, each color with mean 0 and variance 1 over the stack of frames
+    x = (z_1 - z_0, ..., z_n - z_{n-1}, z_n)                       (row, column, color and frame)
+    a = tanh(dense layers(convolutions(x)))                        relu after each but the last
 
-A patch stands where its number says, so shuffled patches make another picture.
+Colors are normalised, and changes laid out, as for the agent that sees patches (`layers.patches`): brightness, contrast
+and what moves need not be learnt. A patch stands where its number says, so shuffled patches make another picture.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import layers
 from ..errors import MAX_SIZE, InputError, check_int, check_sizes
+from ..layers.norm import NORM_EPSILON, layer_norm
 from ..layers.patches import WHITE
 from ..parameters import unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 from .dense_head import DenseHead, DenseHeadRun, DenseHeadSequence, check_windows
+
+_BRIGHTEST = 2.0**20  # gray levels beyond which pixels are cut, so that no variance overflows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +44,7 @@ class CNNPolicy(Policy):
     Examples:
         >>> policy = ps.CNNPolicy()
         >>> policy.n_params, policy.n_features, policy.n_channels
-        (38547, 16, 768)
+        (38211, 16, 768)
     """
 
     n_actions: int = 3
@@ -85,11 +89,15 @@ class CNNPolicy(Policy):
         return self._head.shapes
 
     def assemble(self, patches: np.ndarray) -> np.ndarray:
-        """Return patches (picture, feature, channel) as pictures (picture, row, column, frame and color), white 1."""
+        """Return patches (picture, feature, channel) as normed pictures (picture, row, column, color and frame)."""
         size = self.patch_size
         cells = patches.reshape(-1, *self.grid, self.n_frames, size, size, self.n_colors)
-        pictures = cells.transpose(0, 1, 4, 2, 5, 3, 6).reshape(-1, *self._head.picture)
-        return np.clip(pictures / patches.dtype.type(WHITE), -layers.LARGEST_OUTPUT, layers.LARGEST_OUTPUT)
+        by_color = np.clip(cells, -_BRIGHTEST, _BRIGHTEST).transpose(0, 6, 3, 1, 4, 2, 5)
+        normed, _ = layer_norm(by_color.reshape(len(cells), self.n_colors, -1), NORM_EPSILON * WHITE**2)
+        rows, columns, n_channels = self._head.picture
+        frames = normed.reshape(-1, self.n_colors, self.n_frames, rows, columns)
+        frames[:, :, :-1] = np.diff(frames, axis=2)
+        return np.ascontiguousarray(np.moveaxis(frames.reshape(-1, n_channels, rows, columns), 1, -1))
 
     def _prepare(self, population: np.ndarray) -> Weights:
         return self._head.fold(unflatten(population, self.layout))
