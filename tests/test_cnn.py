@@ -197,6 +197,13 @@ def test_views_in_colors_alone_have_a_random_layer(task):
     assert type(task).from_settings({k: v for k, v in randomized.config.items() if k != "kind"}) == randomized
 
 
+def test_gymnasiums_own_picture_is_seen_coarse(task):
+    run, shown = first_sight(dataclasses.replace(task, picture="gymnasium"), episodes=((0,),))
+    picture = run.plain._envs[0, 0].state.astype(float)
+    coarse = np.rint(picture.reshape(32, 3, 32, 3, 3).mean(axis=(1, 3)))
+    np.testing.assert_array_equal(shown[0, ..., 0], ps.Patches(8, 8).cut(np.repeat(coarse[None], 4, axis=0)))
+
+
 def test_training_draws_a_layer_for_each_episode(task):
     """Seen through it is the same picture of the same track; what is scored is plain, and the draw is the episode's."""
     randomized = dataclasses.replace(task, random_layer=True)

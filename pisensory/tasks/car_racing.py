@@ -334,7 +334,7 @@ class CarRacingRun(FramesRun):
     def _as_seen(self, picture: np.ndarray) -> np.ndarray:
         """Return Gymnasium's picture (row, column, color) as the view has it."""
         if self.task.seen.n_colors > 1:
-            return picture
+            return coarsen(picture, car_picture.SIZE // self.task.seen.size)
         return self._fit(self.task.seen.pixels(picture[: car_picture.SEEN]))
 
     def _fit(self, picture: np.ndarray) -> np.ndarray:
