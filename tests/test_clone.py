@@ -597,6 +597,6 @@ def test_what_is_new_since_a_run_began_is_the_usual_in_it(tmp_path):
     write_config(tmp_path / "run", config)
     arrays, progress = read_checkpoint(tmp_path / "run")
     write_checkpoint(tmp_path / "run", arrays, {**progress, "config": digest(config)})
-    with pytest.raises(ps.InputError, match="training matching: 0.002 in .*, 0.5 asked for"):
+    with pytest.raises(ps.InputError, match=r"training matching: 0.002 in .*, 0.5 asked for"):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, matching=0.5)
     assert ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True).rounds == 2

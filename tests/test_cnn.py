@@ -11,6 +11,7 @@ from pisensory.cloning import lesson
 from pisensory.cloning.lesson import Lesson, study
 from pisensory.layers import random_layer
 from pisensory.runs.checkpoint import read_checkpoint
+from pisensory.teachers import Driver
 
 SMALL = ps.CNNPolicy(
     n_actions=2, grid=(2, 3), patch_size=3, n_frames=2, n_colors=3, convolutions=((4, 3, 2), (3, 2, 1)), head_sizes=(5,)
@@ -251,8 +252,6 @@ def test_resumed_clone_ends_as_one_that_never_stopped(task, tmp_path):
     randomized = dataclasses.replace(task, random_layer=True)
     settings = {"batch_size": 2, "teacher_rounds": 1, "updates": 2, "windows": 4, "n_eval_episodes": 1, "dagger": True}
     policy = dataclasses.replace(ps.CNNPolicy(), convolutions=((2, 8, 8),), head_sizes=(4,))
-    from pisensory.teachers import Driver
-
     whole = ps.clone(policy, Driver(), randomized, tmp_path / "whole", rounds=2, **settings)
     ps.clone(policy, Driver(), randomized, tmp_path / "cut", rounds=2, minutes=1e-9, **settings)
     cut = ps.clone(policy, Driver(), randomized, tmp_path / "cut", resume=True)
@@ -265,8 +264,6 @@ def test_resumed_clone_ends_as_one_that_never_stopped(task, tmp_path):
 
 
 def test_a_shuffled_clone_under_a_random_layer_is_refused_at_once(task, tmp_path):
-    from pisensory.teachers import Driver
-
     shuffled = dataclasses.replace(task, random_layer=True, perturbation=ps.Perturbation(shuffle=True))
     with pytest.raises(ps.InputError, match="leave their patches in order"):
         ps.clone(ps.CNNPolicy(), Driver(), shuffled, tmp_path / "run")
