@@ -40,16 +40,9 @@ class CloneSettings:
 
     def __post_init__(self) -> None:
         zeros = (
-            "windows",
-            "beginnings",
-            "occlusion",
-            "average",
-            "action_noise",
-            "teacher_share",
-            "identify",
-            "matching",
+            "windows", "beginnings", "occlusion", "average", "action_noise", "teacher_share", "identify", "matching",
             "seed",
-        )
+        )  # fmt: skip
         check_settings(self, dict.fromkeys(zeros, 0))
         for name in ("beginnings", "occlusion", "teacher_share", "average"):
             if getattr(self, name) > 1:
