@@ -194,6 +194,7 @@ def test_views_in_colors_alone_have_a_random_layer(task):
         dataclasses.replace(task, view="road", random_layer=True)
     assert ps.CNNPolicy().n_channels == task.n_channels
     assert "random_layer" not in task.config
+    assert dataclasses.replace(task, random_layer=True).plain == task
     randomized = dataclasses.replace(task, random_layer=True)
     assert type(task).from_settings({k: v for k, v in randomized.config.items() if k != "kind"}) == randomized
 

@@ -166,6 +166,12 @@ class CarRacingTask(FramesTask):
         return dataclasses.replace(self, view=views[0]) if views else self
 
     @property
+    def plain(self) -> CarRacingTask:
+        """The same task with nothing done to its inputs, not even in training."""
+        plain = super().plain
+        return dataclasses.replace(plain, random_layer=False) if self.random_layer else plain
+
+    @property
     def for_training(self) -> CarRacingTask:
         """The same task, given up when nothing is earned for a while, and seen through the random layer if asked."""
         return dataclasses.replace(self, training=True)
