@@ -23,13 +23,15 @@ from pisensory.cli.options import load_model
 from pisensory.figures import as_png
 from pisensory.figures.style import PALETTE, new_figure, styled
 from pisensory.files import atomic_write
+from pisensory.layers.patches import Patches
 from pisensory.tasks.pong import STICKINESS, PongGame
 from pisensory.teachers.player import Player
 
 DOCS = Path(__file__).parent
 N_STICKY = 5  # games with sticky actions
 N_STARTS = 30  # idle frames at the start, at most
-COURT = slice(2, 13), slice(3, 11)  # rows and columns of patches where there is nothing but a ball
+COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
+STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
 FREE = range(30, 118)  # columns of the screen where all of a ball, and of its last three places, is in these
 
 
@@ -83,7 +85,7 @@ def facts() -> None:
     for n_idle in range(1, N_STARTS + 1):
         world.begin(n_idle)
         first_rally = itertools.takewhile(lambda step: not step.points, played(world))
-        courts = [court[1:5] for court in (world.look() for _ in first_rally) if court.has_ball]
+        courts = [court[1:3] for court in (world.look() for _ in first_rally) if court.has_ball]
         games[tuple(courts)].append(n_idle)
     print(f"{N_STARTS} starts, {len(games)} games once there is a ball: idle frames {list(games.values())}")
     actions: dict[bytes, collections.Counter[int]] = collections.defaultdict(collections.Counter)
@@ -95,7 +97,17 @@ def facts() -> None:
     apart = sum(sum(counts.values()) - max(counts.values()) for counts in actions.values())
     print(f"{n_steps} steps, {len(actions)} sets of patches; in {apart} steps the player does other than mostly")
 
+    for stride in STRIDES:
+        alike(Patches(6, stride))
+
+
+def alike(patches: Patches) -> None:
+    """Print in which places the ball looks the same to an agent that sees the set of these patches."""
     places: dict[bytes, list[tuple[int, int]]] = collections.defaultdict(list)
+    inside = np.outer(*(
+        [edge in court and edge + 6 in court for edge in range(0, ps.PongTask.seen.size - 5, patches.stride)]
+        for court in COURT
+    )).ravel()  # fmt: skip
     world = PongGame(STICKINESS)
     for seed in range(N_STICKY):
         world.reset(seed)
@@ -104,15 +116,15 @@ def facts() -> None:
             court = world.look()
             free = free + 1 if court.has_ball and court.column in FREE else 0
             if free >= 4:
-                middle = cut(step.stack).reshape(14, 14, -1)[COURT].reshape(-1, 144)
+                middle = patches.cut(step.stack)[inside]
                 balls = middle[(middle != middle[:, :1]).any(axis=1)]
                 places[sorted_set(balls)].append((court.row, court.column))
     several = [np.array(group) for group in places.values() if len(set(group)) > 1]
-    apart_rows = np.concatenate([np.abs(group[:, 0] - group[0, 0])[1:] for group in several])
-    apart_columns = np.concatenate([np.abs(group[:, 1] - group[0, 1])[1:] for group in several])
-    print(f"sticky: {sum(map(len, places.values()))} steps with a ball in mid-court, {len(places)} sets of its patches")
-    print(f"{len(several)} sets of several places: rows apart {collections.Counter(apart_rows.tolist()).most_common()}")
-    print(f"columns apart {collections.Counter(apart_columns.tolist()).most_common()}")
+    apart = [np.abs(group - group[0])[1:] for group in several]
+    rows, columns = (collections.Counter(np.concatenate(apart)[:, axis].tolist()) for axis in (0, 1))
+    print(f"{patches.stride} pixels apart: {sum(map(len, places.values()))} steps with a ball in mid-court,")
+    print(f"  {len(places)} sets of its patches, {len(several)} of several places")
+    print(f"  rows apart {rows.most_common()}, columns {columns.most_common()}")
 
 
 def latent(model: str) -> None:

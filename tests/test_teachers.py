@@ -14,7 +14,7 @@ from pisensory.cloning.episodes import EpisodeStore, collect, draw_windows
 from pisensory.files import map_npz, read_npz, write_npz
 from pisensory.rollout import live, single_chunk
 from pisensory.tasks import task_from_text
-from pisensory.teachers import TEACHERS
+from pisensory.teachers import TEACHERS, player
 
 STUDENT = ps.PatchPolicy(grid=(2, 2), proj_dim=4, head="dense")
 PARAMS = STUDENT.initial(np.random.default_rng(0))
@@ -77,6 +77,40 @@ def test_what_is_rehearsed_has_not_happened():
         assert game.look() != before
     assert game.look() == before
     game.close()
+
+
+def test_the_memory_says_how_the_ball_flies():
+    pytest.importorskip("ale_py")
+    game = ps.PongTask().make_env()
+    game.begin(1)
+    courts = []
+    for _ in range(60):
+        courts.append(game.look())
+        game.advance(0)
+    game.close()
+    flights = [
+        (first.row + first.down, second.row)
+        for first, second in zip(courts, courts[1:])
+        if first.has_ball and (first.down, first.across) == (second.down, second.across)
+    ]
+    assert len(flights) > 20
+    np.testing.assert_array_equal(*np.transpose(flights))
+    assert {court.across for court in courts if court.has_ball} == {-4, 4}
+
+
+def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
+    pytest.importorskip("ale_py")
+
+    def labels(seed):
+        return collect(TEACHERS["player"](), _pong_student(), ps.PongTask(max_steps=130), 1, seed).labels
+
+    monkeypatch.setattr(player, "_CHOSEN", {})
+    first = labels(2)
+    assert len(player._CHOSEN) >= 2
+    labels(0)
+    np.testing.assert_array_equal(labels(2), first)
+    monkeypatch.setattr(player, "_CHOSEN", {})
+    np.testing.assert_array_equal(labels(2), first)
 
 
 def _pong_student():

@@ -96,6 +96,7 @@ class Court(NamedTuple):
     Attributes:
         has_ball: whether there is a ball.
         column, row: of the ball, its upper end.
+        across, down: how far the ball flies in a step, if nothing is in its way.
         paddle: the row of the upper end of the own paddle.
         other: that of the other.
         knob: the row to which the own paddle goes.
@@ -105,6 +106,8 @@ class Court(NamedTuple):
     has_ball: bool
     column: int
     row: int
+    across: int
+    down: int
     paddle: float
     other: float
     knob: float
@@ -164,10 +167,17 @@ class PongGame:
             if late:  # the cell of the knob is that of the other paddle's in every second frame
                 self._ale.act(self._actions[0])
             knob = int(self._ale.getRAM()[4]) - 13.5
+        down, across = _SKIP * memory[[56, 58]].view(np.int8).astype(int)
         return Court(
-            bool(memory[54]), int(memory[49]) - 49, int(memory[54]) - 14, int(memory[51]) - 13, int(memory[50]) - 15,
-            knob, int(late),
+            bool(memory[54]), int(memory[49]) - 49, int(memory[54]) - 14, -int(across), int(down), int(memory[51]) - 13,
+            int(memory[50]) - 15, knob, int(late),
         )  # fmt: skip
+
+    def memory(self) -> bytes:
+        """Return the console's memory but for the points: what a rally depends on, beside the knob."""
+        memory = self._ale.getRAM().copy()
+        memory[[13, 14]] = 0
+        return memory.tobytes()
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:

@@ -20,7 +20,8 @@ _MOVES = (0, -1, 1)  # rest, up, down: what the knob does
 _ACTIONS = (0, 2, 3)  # their numbers in the game
 _AHEAD = 5  # actions planned
 _PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
-_EFFORT = 0.02 * np.abs(_PLANS).sum(axis=1)  # of equal plans, the one that moves less
+# Of equal plans, the one that moves less, and that moves sooner: when is then not so important.
+_EFFORT = np.abs(_PLANS) @ (0.3 + 0.002 * np.arange(_AHEAD))
 _TURN = 22.8  # rows that the knob turns in a step
 _KNOB = 24.5, 190.5  # the rows that it reaches
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
@@ -28,10 +29,12 @@ _HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond wh
 _CHOOSE_UNTIL = 125  # column up to which a return is chosen
 # The row to wait in, and the time to get there. At the end of the knob's way all is as it was before, whatever was
 # done before: so games repeat themselves, and what an agent did wrong is forgotten.
-_HOME, _HOME_TICKS = _KNOB[1], 16
+_HOME, _HOME_TICKS = _KNOB[1], 17
+_SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, but for half a row
 _MARGIN = 0.5  # from the output of the best action to that of any other
 _LENGTH = 13.0  # rows of the paddle that return the ball
 _MIDDLE = 112.0  # the row in the middle of the court
+_SOON = 70  # steps within which a point is won soon
 _CHANGE_AFTER = 3  # returns, after which to play to the other side for as many
 
 
@@ -57,7 +60,9 @@ _RETURNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Player(Teacher):
-    """A teacher for Pong: it knows where the ball will be, and chooses the return that wins soonest in a copy.
+    """A teacher for Pong: it knows where the ball will be, and chooses a return that wins soon in a copy of the game.
+
+    Of those the first: the fewer kinds of return, the more a game repeats itself, and that can be copied.
 
     Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, and
     -1 for what it does not do.
@@ -83,7 +88,7 @@ class Player(Teacher):
             if not hand.is_coming(court) or court.column >= _CHOOSE_UNTIL:
                 chosen = chosen if hand.is_coming(court) else None
             elif chosen is None:
-                chosen = self._choose(world, hand)
+                chosen = self._choose(world, hand, court)
             costs = hand.costs(court, chosen)
             outputs = np.full(6, -1.0)
             for move, action in zip(_MOVES, _ACTIONS):
@@ -94,37 +99,51 @@ class Player(Teacher):
 
         return play
 
-    def _choose(self, world: Any, hand: _Hand) -> Return:
-        """Return the return that scores soonest, or is answered latest, in copies of the game."""
-        best, bound = (0.0, _RETURNS[0]), self.horizon
-        lost: list[Return] = []
+    def _choose(self, world: Any, hand: _Hand, court: Any) -> Return:
+        """Return the first return that scores soon, or else the soonest; what was chosen in such a game is known."""
+        key = self, world.memory(), court, hand.returns
+        if key not in _CHOSEN:
+            if len(_CHOSEN) >= _MOST_CHOSEN:
+                _CHOSEN.clear()
+            _CHOSEN[key] = self._search(world, hand)
+        return _CHOSEN[key]
+
+    def _search(self, world: Any, hand: _Hand) -> Return:
+        """Return what scores in copies of the game."""
+        best, n_best, kept = _RETURNS[0], self.horizon, []
         for option in _RETURNS:
-            value = 0.0
-            with world.rehearsal():
-                trial, first = hand.copy(), True
-                for step in range(bound):
-                    court = world.look()
-                    first = first and trial.is_coming(court)
-                    costs = trial.costs(court, option if first else None)
-                    points, over = world.advance(_best_action(costs))
-                    if points or over:
-                        value = points * (1000.0 - step)
-                        break
-            if value > best[0]:
-                best = value, option
-            lost = lost + [option] if value < 0 else lost
-            if value > 0:
-                bound = min(bound, step)
+            points, n_steps = self._try(world, hand.copy(), option, n_best)
+            if points > 0:
+                best, n_best = option, n_steps
+                if n_steps < _SOON:
+                    break
+            elif points == 0:
+                kept.append(option)
         # Where none scores, another each time of those that lose nothing: or a rally may go on for ever.
-        safe = [option for option in _RETURNS if option not in lost] or [best[1]]
-        return best[1] if best[0] else safe[hand.returns % len(safe)]
+        return kept[hand.returns % len(kept)] if kept and n_best == self.horizon else best
+
+    def _try(self, world: Any, hand: _Hand, option: Return, most: int) -> tuple[int, int]:
+        """Return the points that a return makes in a copy of the game, and after how many steps, at most so many."""
+        is_first = True
+        with world.rehearsal():
+            for step in range(most):
+                court = world.look()
+                is_first = is_first and hand.is_coming(court)
+                points, over = world.advance(_best_action(hand.costs(court, option if is_first else None)))
+                if points or over:
+                    return points, step
+        return 0, most
+
+
+# What was chosen, by the player, the console's memory, the court and the returns before: games repeat themselves.
+_CHOSEN: dict[tuple, Return] = {}
+_MOST_CHOSEN = 10_000
 
 
 class _Hand:
     """What a player remembers, and the costs of its plans."""
 
     def __init__(self) -> None:
-        self._before: Any = None
         self.returns, self._was_coming = 0, False
 
     def copy(self) -> _Hand:
@@ -135,7 +154,7 @@ class _Hand:
 
     def is_coming(self, court: Any) -> bool:
         """Return whether the ball flies towards the paddle."""
-        return bool(court.has_ball and self._before is not None and court.column > self._before.column)
+        return bool(court.has_ball and court.across > 0)
 
     def costs(self, court: Any, option: Return | None) -> np.ndarray:
         """Return what each of _PLANS costs, in rows of error (plan,), and remember the court.
@@ -144,8 +163,7 @@ class _Hand:
             court: as it is now.
             option: how to meet the ball; None to send it away from the other paddle.
         """
-        before, coming = self._before, self.is_coming(court)
-        self._before = court if court.has_ball else None
+        coming = self.is_coming(court)
         if not court.has_ball:
             self.returns = 0
         elif self._was_coming and not coming:
@@ -153,9 +171,8 @@ class _Hand:
         self._was_coming = coming
         if not coming or court.column >= _PAST:
             return np.abs(_reach(court, _HOME_TICKS) - _HOME) + _EFFORT
-        speed = court.column - before.column
-        n_steps = max((_HIT - court.column) / speed, 0.0)
-        row = _bounce(court.row + (court.row - before.row) * n_steps)
+        n_steps = max((_HIT - court.column) / court.across, 0.0)
+        row = _bounce(court.row + court.down * n_steps)
         up = court.other + 7.5 > _MIDDLE
         if self.returns // _CHANGE_AFTER % 2:
             up = not up
@@ -181,11 +198,11 @@ def _bounce(row: float) -> float:
 def _reach(court: Any, n_ticks: int) -> np.ndarray:
     """Return the row of the paddle after so many ticks, of two frames each, of each of _PLANS (plan,)."""
     knob, paddle = np.full(len(_PLANS), court.knob), np.full(len(_PLANS), court.paddle)
-    for tick in range(min(n_ticks, 2 * _AHEAD + 6)):
+    for tick in range(min(n_ticks, _SETTLED)):
         number, half = divmod(tick, 2)
         move = _PLANS[:, number] if number < _AHEAD else 0.0
         seen = knob + _TURN / 4 * (court.late + 2 * half) * move
         paddle = paddle + (np.clip(seen, *_KNOB) - paddle) / 2
         if half:
             knob = np.clip(knob + _TURN * move, *_KNOB)
-    return paddle
+    return knob if n_ticks > _SETTLED else paddle
