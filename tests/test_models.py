@@ -53,7 +53,7 @@ def test_driver_scores_what_its_header_says_with_its_patches_in_any_order():
     said = about["scores"]["plain"]
     found = ps.rollout(policy, params[None], shuffled, 2, seed=1).returns
     assert abs(np.mean(found) - said["mean"]) < 3 * said["std"] / np.sqrt(2)
-    assert said["mean"] > 850
+    assert said["mean"] >= 890
     assert params.astype(np.float32).tolist() == params.tolist()
 
 
@@ -64,7 +64,7 @@ def test_the_player_of_pong_wins_a_game_with_its_patches_in_any_order():
     plain, shuffled = (ps.rollout(policy, params[None], task, 1, seed=0) for task in tasks)
     assert plain.returns[0, 0] >= 3  # of a game of 21
     np.testing.assert_array_equal(plain.returns, shuffled.returns)
-    assert describe_model("pong-player")["scores"]["plain"]["mean"] > 12
+    assert describe_model("pong-player")["scores"]["plain"]["mean"] >= 19
     assert params.astype(np.float32).tolist() == params.tolist()
 
 
