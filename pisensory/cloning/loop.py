@@ -198,8 +198,8 @@ def clone(
 def _usual(student: Policy, task: Task) -> dict[str, int]:
     """Return the settings that are not the usual ones for such a student of such a task."""
     pictures = task.senses.whole
-    steps = {"windows": 64, "window": 1} if pictures and not student.state_size else {}
-    return {**({"batch_size": 8} if pictures else {}), **steps}
+    steps = {"windows": 16, "window": 30} if student.state_size else {"windows": 64, "window": 1}
+    return {"batch_size": 8, **steps} if pictures else {}
 
 
 def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None:
@@ -396,12 +396,28 @@ class Cloning(Learner):
                 (self.settings.seed, _HELD_OUT),
             )  # fmt: skip
         batch = self._held_out
-        if len(batch.newest):
+        watched = len(batch.newest) and self.policy.state_size
+        if watched:
+            actions = self._watch(batch)
+        elif len(batch.newest):
             generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
             batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
-        actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
+        if not watched:
+            actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
         return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])
+
+    def _watch(self, batch: Batch) -> np.ndarray:
+        """Return what the student answers (step, action, episode) to whole episodes of pictures, a window at a time."""
+        n_steps, n_episodes = batch.alive.shape
+        episodes, state, answers = np.arange(n_episodes), None, []
+        for start in range(0, n_steps, self.settings.window):
+            steps = np.arange(start, min(start + self.settings.window, n_steps))
+            seen = batch.look(np.repeat(steps[:, None], n_episodes, axis=1), episodes, self.task.senses.n_frames)
+            unrolled = self.policy.unroll(self.params, seen, batch.previous_actions[steps], state)
+            answers.append(unrolled.actions)
+            state = unrolled.state
+        return np.concatenate(answers)
 
     def state(self) -> State:
         """Return all that is learnt, the optimizer's moments, and which batches are in use."""

@@ -183,9 +183,7 @@ class LSTMSteps:
         cell: c before the first step and after each (step + 1, hidden, column).
     """
 
-    def __init__(
-        self, weights: np.ndarray, inputs: np.ndarray, doubled_hidden: np.ndarray, cell: np.ndarray
-    ) -> None:
+    def __init__(self, weights: np.ndarray, inputs: np.ndarray, doubled_hidden: np.ndarray, cell: np.ndarray) -> None:
         n_steps, n_inputs, n_columns = inputs.shape
         size = len(cell)
         # The hidden state after a step is an input of the next.
