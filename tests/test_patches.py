@@ -171,7 +171,9 @@ def plain_latent(policy, params, pixels):
     changes = np.diff(frames, axis=1)
     changes = (changes if policy.time_first else changes.swapaxes(1, 2)).reshape(len(pixels), -1)
     if policy.hidden_size:
-        gates = changes @ named["w_cell_input"][:, : changes.shape[1]].T + named["b_cell_input"] + named["b_cell_hidden"]
+        gates = (
+            changes @ named["w_cell_input"][:, : changes.shape[1]].T + named["b_cell_input"] + named["b_cell_hidden"]
+        )
         entry, _, update, output = np.split(gates, 4, axis=1)
         changes = np.tanh(np.tanh(update) / (1 + np.exp(-entry))) / (1 + np.exp(-output))
     keys = changes @ named["w_key"][:, : changes.shape[1]].T + named["b_key"]
@@ -264,6 +266,41 @@ def test_gradient_is_that_of_pytorch(name, dtype, tolerance):
     gradient = unrolled.gradient(unrolled.actions - data[f"{name}_targets"])
     expected = data[f"{name}_gradient"]
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if "memory" in name])
+def test_cells_stay_with_their_patches_where_a_run_goes_on(name):
+    """Of only some candidates, or with other patches: from the same states, and the same action before."""
+    policy = POLICIES[name]
+    rng = np.random.default_rng(3)
+    population = np.stack([random_params(policy, seed) for seed in range(3)])
+    pictures = rng.integers(0, 256, (6, 3, 7, policy.n_channels, 4))
+    weights, order, rows = policy.prepare(population), rng.permutation(7), np.array([2, 0])
+    whole, part, other = policy.start(weights, 7, 4), policy.start(weights, 7, 4), policy.start(weights, 7, 4)
+    for number, seen in enumerate(pictures):
+        if number == 3:
+            part = part.keep(rows)
+            state = tuple(array[:, order] for array in whole.state())
+            other.resume(whole, state)
+        whole.observations[...] = seen
+        part.observations[...] = seen if number < 3 else seen[rows]
+        other.observations[...] = seen[:, order]
+        for run in (whole, part, other):
+            run.step()
+        if number >= 3:
+            np.testing.assert_array_equal(part.actions, whole.actions[rows])
+            np.testing.assert_array_equal(other.actions, whole.actions)
+            for array, moved in zip(whole.state(), other.state()):
+                np.testing.assert_array_equal(array[:, order], moved)
+    assert np.abs(np.diff(whole.state()[0], axis=1)).max() > 0.01
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    policy = POLICIES["memory"]
+    with pytest.raises(ps.InputError, match="state must be h and c"):
+        policy.unroll(
+            random_params(policy, 0), np.zeros((1, 3, policy.n_channels, 1)), None, (np.zeros((3, 5, 2)),) * 2
+        )
 
 
 def test_a_choice_has_no_gradient():

@@ -52,7 +52,7 @@ def calls(folder):
         "record": (ps.record, {**policy, "task": TASK, "n_episodes": 1, "seed": 0, "inside": ["latent"]}),
         "AttentionAgentPolicy": (ps.AttentionAgentPolicy, {}),
         "CarRacingTask": (ps.CarRacingTask, {"max_steps": 3}),
-        "PatchPolicy": (ps.PatchPolicy, {}),
+        "PatchPolicy": (ps.PatchPolicy, {"hidden_size": 2}),
         "Patches": (ps.Patches, {"size": 6, "stride": 6}),
         "PongTask": (ps.PongTask, {"max_steps": 3}),
         "Mixture": (ps.Mixture, {"parts": (ps.Part(TASK),)}),

@@ -124,10 +124,11 @@ def clone(
         updates: steps of descent a round (25).
         batch_size: episodes a batch (64; of pictures 8).
         memory: latest batches to choose from (60).
-        window: the shortest sequence, in steps (100).
+        window: the shortest sequence, in steps (100; 30 for a student with a memory that sees pictures).
         windows: how many sequences a step of descent takes, each of just `window` steps, that begin anywhere in the
             episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
-            of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures).
+            of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures, 16
+            for one with a memory).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
         occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
             this, and each of its sequences which; for a student of any number of inputs (0).
@@ -396,13 +397,12 @@ class Cloning(Learner):
                 (self.settings.seed, _HELD_OUT),
             )  # fmt: skip
         batch = self._held_out
-        watched = len(batch.newest) and self.policy.state_size
-        if watched:
+        if len(batch.newest) and self.policy.state_size:
             actions = self._watch(batch)
-        elif len(batch.newest):
-            generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
-            batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
-        if not watched:
+        else:
+            if len(batch.newest):
+                generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
+                batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
             actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
         return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])
