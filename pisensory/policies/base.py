@@ -397,15 +397,14 @@ class Agent:
                 is absent. The agent is then as before.
         """
         plain = self._plain
-        # What nearly always comes needs no more looks: float32 of the shape of the step before, all below _CALM, which
-        # no NaN is. Numbers as small meet no weights with which a sum would overflow.
+        # What nearly always comes needs no more looks: float32 of the shape of the step before, and as a vector shorter
+        # than _CALM, as none with a NaN is. Numbers as small meet no weights with which a sum would overflow.
         if (
             plain is not None
             and type(observation) is np.ndarray
             and observation.dtype is _FLOAT32
             and observation.shape == plain.shape
-            and observation.item(observation.argmax()) < _CALM
-            and observation.item(observation.argmin()) > -_CALM
+            and math.hypot(*observation.tolist()) < _CALM
         ):
             plain[...] = observation
             run = self._run

@@ -27,6 +27,7 @@ GRASS = ((102, 204, 102), (102, 230, 102))
 SHADES = {"2018": 0, "v3": 2}
 
 _ASPHALT = 104.0  # the level of each color of the road, which is gray, to within three
+_SHARPNESS = 8  # levels that `unlike_road` makes of one: beyond 32 levels all is alike
 
 _CELLS = 4.8  # of the bitmap, a unit: a square of grass is 80 of them
 _GRASS = 80
@@ -191,8 +192,9 @@ def _cells(middle: np.ndarray, angle: np.ndarray, scale: np.ndarray, grid: Grid,
 
 
 def unlike_road(colors: np.ndarray) -> np.ndarray:
-    """Return how far colors (..., 3) are from the road's, uint8: the largest difference of the three."""
-    return np.rint(np.abs(np.asarray(colors, np.float32) - _ASPHALT).max(axis=-1)).astype(np.uint8)
+    """Return how far colors (..., 3) are from the road's, uint8: eight times the largest difference of the three."""
+    largest = np.abs(np.asarray(colors, np.float32) - _ASPHALT).max(axis=-1)
+    return np.minimum(np.rint(_SHARPNESS * largest), 255).astype(np.uint8)
 
 
 def noise_picture(seed: int, size: int = SIZE) -> np.ndarray:

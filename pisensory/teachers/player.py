@@ -21,7 +21,7 @@ _ACTIONS = (0, 2, 3)  # their numbers in the game
 _AHEAD = 5  # actions planned
 _PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
 # Of equal plans, the one that moves less, and that moves sooner: when is then not so important.
-_EFFORT = np.abs(_PLANS) @ (0.02 + 0.002 * np.arange(_AHEAD))
+_EFFORT = np.abs(_PLANS) @ (0.3 + 0.002 * np.arange(_AHEAD))
 _TURN = 22.8  # rows that the knob turns in a step
 _KNOB = 24.5, 190.5  # the rows that it reaches
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
@@ -29,7 +29,8 @@ _HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond wh
 _CHOOSE_UNTIL = 125  # column up to which a return is chosen
 # The row to wait in, and the time to get there. At the end of the knob's way all is as it was before, whatever was
 # done before: so games repeat themselves, and what an agent did wrong is forgotten.
-_HOME, _HOME_TICKS = _KNOB[1], 16
+_HOME, _HOME_TICKS = _KNOB[1], 17
+_SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, but for half a row
 _MARGIN = 0.5  # from the output of the best action to that of any other
 _LENGTH = 13.0  # rows of the paddle that return the ball
 _MIDDLE = 112.0  # the row in the middle of the court
@@ -197,11 +198,11 @@ def _bounce(row: float) -> float:
 def _reach(court: Any, n_ticks: int) -> np.ndarray:
     """Return the row of the paddle after so many ticks, of two frames each, of each of _PLANS (plan,)."""
     knob, paddle = np.full(len(_PLANS), court.knob), np.full(len(_PLANS), court.paddle)
-    for tick in range(min(n_ticks, 2 * _AHEAD + 6)):
+    for tick in range(min(n_ticks, _SETTLED)):
         number, half = divmod(tick, 2)
         move = _PLANS[:, number] if number < _AHEAD else 0.0
         seen = knob + _TURN / 4 * (court.late + 2 * half) * move
         paddle = paddle + (np.clip(seen, *_KNOB) - paddle) / 2
         if half:
             knob = np.clip(knob + _TURN * move, *_KNOB)
-    return paddle
+    return knob if n_ticks > _SETTLED else paddle
