@@ -10,9 +10,9 @@ import pytest
 import pisensory as ps
 from pisensory.cli import main
 from pisensory.cloning import episodes
+from pisensory.cloning.episodes import EpisodeStore, collect, draw_windows
 from pisensory.cloning.loop import Cloning
 from pisensory.cloning.settings import CloneSettings
-from pisensory.cloning.episodes import EpisodeStore, collect, draw_windows
 from pisensory.executors import SerialExecutor
 from pisensory.files import map_npz, read_npz, write_npz
 from pisensory.rollout import live, single_chunk
@@ -218,6 +218,8 @@ def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, raci
     for _ in range(3):
         parts = ps.clone(student, teacher, task, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
     np.testing.assert_array_equal(whole.params, parts.params)
+    saved = read_config(tmp_path / "parts")["training"]
+    assert (saved["windows"], saved["window"]) == ((16, 30) if hidden_size else (64, 1))
     with pytest.raises(ps.InputError, match="teacher"):
         ps.clone(student, TEACHERS["driver"](braking=9.0), task, tmp_path / "parts", resume=True, **settings)
 
@@ -253,8 +255,6 @@ def test_parts_of_a_mixture_have_settings_of_their_task(racing):
     assert task_from_text("mix: " + mixture.parts[1].label).tasks[0] == mixture.tasks[1]
     with pytest.raises(ps.InputError, match="no setting 'kind'"):
         task_from_text("mix: carracing kind=x")
-    saved = read_config(tmp_path / "parts")["training"]
-    assert (saved["windows"], saved["window"]) == ((16, 30) if hidden_size else (64, 1))
 
 
 def test_a_student_with_a_memory_is_held_to_whole_episodes_and_learns_from_the_states_it_had(tmp_path, racing):
