@@ -743,7 +743,7 @@ class PatchSequence(Unrolled):
     def _back_through_time(self, d_heard: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         """Return the gradients of the cells, from those by h through the keys (step, hidden, row) and otherwise."""
         if d_hidden is not None:
-            np.add.at(d_heard, (slice(None), slice(None), self._numbers), d_hidden.swapaxes(1, 2))
+            np.add.at(np.moveaxis(d_heard, -1, 0), self._numbers, d_hidden.transpose(1, 3, 0, 2))
         named = layers.unfold_lstm(self._cells.back(0.5 * d_heard))
         w_input, n_actions = named["w_input"][0], self.policy.n_actions
         changes = self.policy._unfold_changes(w_input[:, :-n_actions])
