@@ -97,17 +97,14 @@ def facts() -> None:
     apart = sum(sum(counts.values()) - max(counts.values()) for counts in actions.values())
     print(f"{n_steps} steps, {len(actions)} sets of patches; in {apart} steps the player does other than mostly")
 
+    seen = list(in_mid_court())
+    print(f"sticky: {len(seen)} steps with a ball in mid-court")
     for stride in STRIDES:
-        alike(Patches(6, stride))
+        alike(Patches(6, stride), seen)
 
 
-def alike(patches: Patches) -> None:
-    """Print in which places the ball looks the same to an agent that sees the set of these patches."""
-    places: dict[bytes, list[tuple[int, int]]] = collections.defaultdict(list)
-    inside = np.outer(*(
-        [edge in court and edge + 6 in court for edge in range(0, ps.PongTask.seen.size - 5, patches.stride)]
-        for court in COURT
-    )).ravel()  # fmt: skip
+def in_mid_court() -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
+    """Yield the stacks of frames, and the rows and columns of the ball, where it is in mid-court in all four."""
     world = PongGame(STICKINESS)
     for seed in range(N_STICKY):
         world.reset(seed)
@@ -116,14 +113,23 @@ def alike(patches: Patches) -> None:
             court = world.look()
             free = free + 1 if court.has_ball and court.column in FREE else 0
             if free >= 4:
-                middle = patches.cut(step.stack)[inside]
-                balls = middle[(middle != middle[:, :1]).any(axis=1)]
-                places[sorted_set(balls)].append((court.row, court.column))
-    several = [np.array(group) for group in places.values() if len(set(group)) > 1]
-    apart = [np.abs(group - group[0])[1:] for group in several]
-    rows, columns = (collections.Counter(np.concatenate(apart)[:, axis].tolist()) for axis in (0, 1))
-    print(f"{patches.stride} pixels apart: {sum(map(len, places.values()))} steps with a ball in mid-court,")
-    print(f"  {len(places)} sets of its patches, {len(several)} of several places")
+                yield step.stack, (court.row, court.column)
+
+
+def alike(patches: Patches, seen: list[tuple[np.ndarray, tuple[int, int]]]) -> None:
+    """Print in which places the ball looks the same to an agent that sees the set of these patches."""
+    starts = np.arange(0, ps.PongTask.seen.size - 5, patches.stride)
+    inside = np.outer(*(np.isin(starts, court) & np.isin(starts + 6, court) for court in COURT)).ravel()
+    places: dict[bytes, set[tuple[int, int]]] = collections.defaultdict(set)
+    for stack, place in seen:
+        middle = patches.cut(stack)[inside]
+        places[sorted_set(middle[(middle != middle[:, :1]).any(axis=1)])].add(place)
+    several = [np.array(list(group)) for group in places.values() if len(group) > 1]
+    apart = np.concatenate([np.abs(group - group[0])[1:] for group in several])
+    rows, columns = (collections.Counter(apart[:, axis].tolist()) for axis in (0, 1))
+    print(
+        f"{patches.stride} pixels apart: {len(places)} sets of patches with the ball, {len(several)} of several places"
+    )
     print(f"  rows apart {rows.most_common()}, columns {columns.most_common()}")
 
 

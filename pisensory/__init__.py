@@ -31,6 +31,7 @@ from .policies import (
     Agent,
     Agents,
     AttentionAgentPolicy,
+    CNNPolicy,
     InvariantPolicy,
     LSTMPolicy,
     MLPPolicy,
@@ -60,10 +61,10 @@ from .train import TrainResult, train
 __version__ = "0.2.0"
 
 __all__ = [
-    "AblatedPolicy", "Agent", "Agents", "AntTask", "AttentionAgentPolicy", "CarRacingTask", "CartPoleSwingUp",
-    "CloneResult", "DaskExecutor", "DisplayError", "DivergedError", "Evaluation", "ExecutorError", "FileError",
-    "GymTask", "InputError", "InvariantPolicy", "LSTMPolicy", "MLPPolicy", "MissingExtraError", "Mixture", "Part",
-    "PatchPolicy", "Patches", "Perturbation", "PisensoryError", "Policy", "PongTask", "ProcessExecutor",
+    "AblatedPolicy", "Agent", "Agents", "AntTask", "AttentionAgentPolicy", "CNNPolicy", "CarRacingTask",
+    "CartPoleSwingUp", "CloneResult", "DaskExecutor", "DisplayError", "DivergedError", "Evaluation", "ExecutorError",
+    "FileError", "GymTask", "InputError", "InvariantPolicy", "LSTMPolicy", "MLPPolicy", "MissingExtraError", "Mixture",
+    "Part", "PatchPolicy", "Patches", "Perturbation", "PisensoryError", "Policy", "PongTask", "ProcessExecutor",
     "Recording", "Rollout", "Senses", "SerialExecutor", "Task", "TaskError", "TrainResult", "TrainingInterrupted",
     "clone", "evaluate", "export_c", "load_model", "load_params", "load_policy", "perturb_env", "record",
     "register_envs", "rollout", "save_policy", "scale_action", "score_table", "train", "train_with_teacher",

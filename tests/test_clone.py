@@ -22,7 +22,8 @@ from pisensory.cloning import episodes, lesson, loop
 from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.cloning.episodes import EpisodeStore, collect
 from pisensory.cloning.identify import identify
-from pisensory.runs.checkpoint import read_checkpoint
+from pisensory.runs.checkpoint import read_checkpoint, write_checkpoint
+from pisensory.runs.config import digest, read_config, write_config
 
 TASK = ps.CartPoleSwingUp("v1", max_steps=60, perturbation=ps.Perturbation(shuffle=True))
 TEACHER = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
@@ -587,3 +588,15 @@ def test_command_line_clones_and_evolves(tmp_path):
     missing = pisensory("clone", "mlp", "none.npz", "x", cwd=tmp_path)
     assert missing.returncode == 1
     assert "there is no file" in missing.stderr
+
+
+def test_what_is_new_since_a_run_began_is_the_usual_in_it(tmp_path):
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=2, minutes=1e-9, **SMALL)
+    config = read_config(tmp_path / "run")
+    del config["training"]["matching"]
+    write_config(tmp_path / "run", config)
+    arrays, progress = read_checkpoint(tmp_path / "run")
+    write_checkpoint(tmp_path / "run", arrays, {**progress, "config": digest(config)})
+    with pytest.raises(ps.InputError, match=r"training matching: 0.002 in .*, 0.5 asked for"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, matching=0.5)
+    assert ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True).rounds == 2

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pisensory as ps
+from pisensory.cloning.adam import Adam
 from pisensory.layers import convolution, norm, patches, softmax, voting
 from pisensory.policies import policy_from_config
 
@@ -293,6 +294,39 @@ def test_cells_stay_with_their_patches_where_a_run_goes_on(name):
             for array, moved in zip(whole.state(), other.state()):
                 np.testing.assert_array_equal(array[:, order], moved)
     assert np.abs(np.diff(whole.state()[0], axis=1)).max() > 0.01
+
+
+def blinks(rng, n_sequences):
+    """Sequences in which a patch blinks at first, and at last the same or another; 1 if it is the same, or else -1."""
+    seen = np.zeros((4, 6, 8, n_sequences))
+    seen[:, :, ::2] = 60
+    first, same, each = rng.integers(0, 6, n_sequences), rng.random(n_sequences) < 0.5, np.arange(n_sequences)
+    last = np.where(same, first, (first + rng.integers(1, 6, n_sequences)) % 6)
+    seen[0, first, 4:6, each] = seen[3, last, 4:6, each] = 200
+    return seen, np.where(same, 1.0, -1.0)
+
+
+def test_cells_with_a_memory_learn_what_no_set_of_patches_says():
+    sizes = dict(n_actions=1, grid=(2, 2), n_frames=2, patch_size=2, proj_dim=4, table_size=4, head="dense")
+    rng = np.random.default_rng(0)
+    without = ps.PatchPolicy(**sizes, head_sizes=(8,))
+    seen, answers = blinks(rng, 64)
+    run = without.start(without.prepare(without.initial(rng)[None]), 6, 64)
+    run.observations[0] = seen[3]
+    run.step()
+    assert len(np.unique(run.actions)) == 1 < len(np.unique(answers))
+
+    policy = ps.PatchPolicy(**sizes, head_sizes=(8,), hidden_size=8)
+    params = policy.initial(rng)
+    adam = Adam(np.zeros(len(params)), np.zeros(len(params)))
+    for _ in range(150):
+        seen, answers = blinks(rng, 32)
+        unrolled = policy.unroll(params, seen)
+        d_actions = np.zeros_like(unrolled.actions)
+        d_actions[3, 0] = 2 * (unrolled.actions[3, 0] - answers) / 32
+        params = adam.step(params, unrolled.gradient(d_actions), 0.01)
+    seen, answers = blinks(rng, 64)
+    np.testing.assert_array_equal(np.sign(policy.unroll(params, seen).actions[3, 0]), answers)
 
 
 def test_a_state_that_does_not_fit_is_refused():

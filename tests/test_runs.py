@@ -73,6 +73,7 @@ def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, mo
     do, settings = KINDS[kind]
     monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, **SMALL})
+    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 3})
     monkeypatch.setattr(type(TASK), "score_episodes", 4)
     replace, calls, fatal = os.replace, 0, None
 

@@ -51,6 +51,7 @@ def calls(folder):
         "export_c": (ps.export_c, {**policy, "path": folder / "agent.c"}),
         "record": (ps.record, {**policy, "task": TASK, "n_episodes": 1, "seed": 0, "inside": ["latent"]}),
         "AttentionAgentPolicy": (ps.AttentionAgentPolicy, {}),
+        "CNNPolicy": (ps.CNNPolicy, {}),
         "CarRacingTask": (ps.CarRacingTask, {"max_steps": 3}),
         "PatchPolicy": (ps.PatchPolicy, {"hidden_size": 2}),
         "Patches": (ps.Patches, {"size": 6, "stride": 6}),

@@ -101,7 +101,7 @@ def make_task(options: argparse.Namespace, base: Task = _DEFAULT_TASK) -> Task:
     task = choose_task(options.task, base)
     settings = given(options, "task")
     for name in settings:
-        if name not in task.config and name != "max_steps":
+        if name not in task.setting_names and name != "max_steps":
             raise InputError(f"the task {task.label} has no {flags(name)[0]}: leave it out")
     return task.altered(given(options, "inputs"), settings)
 

@@ -42,6 +42,8 @@ class Lesson(NamedTuple):
         sources: (step, feature, episode).
         state: what the sequences begin with, arrays (feature, channel, episode); None at the beginning of episodes.
         n_alive: the steps in which episodes are alive, in this lesson and those it is a part with.
+        matching: the weight of the loss of what a random layer does to the student's features.
+        plain: the observations without that layer (step, feature, channel, episode); None if there is none.
     """
 
     policy: Policy
@@ -55,6 +57,8 @@ class Lesson(NamedTuple):
     sources: np.ndarray
     state: State | None
     n_alive: int
+    matching: float = 0.0
+    plain: np.ndarray | None = None
 
     def parts(self) -> list[Lesson]:
         """Return what this lesson is worked out in: two halves of its episodes if it is long, and else itself.
@@ -78,6 +82,7 @@ class Lesson(NamedTuple):
             observations=cut(self.observations), previous_actions=cut(self.previous_actions), labels=cut(self.labels),
             alive=cut(self.alive), sources=cut(self.sources),
             state=None if self.state is None else tuple(cut(array) for array in self.state),
+            plain=None if self.plain is None else cut(self.plain),
         )  # fmt: skip
 
 
@@ -108,8 +113,23 @@ def study(lesson: Lesson) -> Outcome:
         loss, d_classifier, d_hidden = (
             share * loss, lesson.identify * share * d_classifier, lesson.identify * share * d_hidden
         )  # fmt: skip
+    if lesson.matching and lesson.plain is not None and unrolled.hidden is not None:
+        d_matching = _match(lesson, unrolled.hidden)
+        d_hidden = d_matching if d_hidden is None else d_hidden + d_matching
     gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
     return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float((difference**2).sum()) / n_actions, loss)
+
+
+def _match(lesson: Lesson, hidden: np.ndarray) -> np.ndarray:
+    """Return the gradient by the features (step, feature, hidden, episode) of their difference from those without.
+
+    The mean squared difference, times its weight; the features without the random layer stand for what is right, so
+    that there is no gradient through them. Source: Lee et al., 2020, equation 2, and the authors' own code.
+    """
+    assert lesson.plain is not None
+    right = lesson.policy.unroll(lesson.params, lesson.plain, lesson.previous_actions, lesson.state).hidden
+    difference = (hidden - right) * lesson.alive[:, None, None]
+    return 2 * lesson.matching / (lesson.n_alive * hidden.shape[1] * hidden.shape[2]) * difference
 
 
 def add(outcomes: Iterable[Outcome]) -> Outcome:

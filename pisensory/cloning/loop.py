@@ -88,6 +88,7 @@ def clone(
     dagger: bool | None = None,
     teacher_share: float | None = None,
     identify: float | None = None,
+    matching: float | None = None,
     seed: int | None = None,
     eval_every: int | None = None,
     patience: int | None = None,
@@ -143,6 +144,8 @@ def clone(
         teacher_share: how much of the actions in its episodes is still the teacher's, spread evenly from none in the
             first episode of a batch to this much in the last (0).
         identify: the weight of a second loss that asks each LSTM of a student which of the task's inputs it is fed (0).
+        matching: the weight of another, where the task has a random layer: the mean squared difference of what the
+            student's last layer sees, or its LSTMs remember, with the layer and without (0.002).
         seed: of everything random (0).
         eval_every: rounds between held-out scores (5).
         patience: scores without a better one that end the run (40).
@@ -207,6 +210,8 @@ def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None
     """Raise InputError if a student cannot be taught like that."""
     params = np.zeros(student.n_params)
     student.unroll(params, np.zeros((1, task.n_features, task.n_channels, 1)))
+    for one in task.tasks:
+        one.randomized(np.zeros((1, one.n_features, one.n_channels, 1)), np.random.default_rng(0))
     if settings.occlusion:
         try:
             student.unroll(params, np.zeros((1, max(1, task.n_features - 1), task.n_channels, 1)))
@@ -372,13 +377,17 @@ class Cloning(Learner):
             batch = batch.beginning(
                 round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
             )
+        plain, shown = None, self.task.randomized(batch.observations, generator)
+        if shown is not None:
+            plain, batch = batch.observations, dataclasses.replace(batch, observations=shown)
         if self.settings.occlusion:
+            plain = None
             batch, state = occlude(batch, state, self.settings.occlusion * generator.random(), generator)
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
         lesson = Lesson(
             self.policy, self.student, self.classifier, self.settings.identify, batch.observations, previous,
-            batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()),
+            batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()), self.settings.matching, plain,
         )  # fmt: skip
         parts = lesson.parts()
         shared = len(parts) > 1 and self.executor.n_near > 1

@@ -28,6 +28,7 @@ class CloneSettings:
     teacher_gain: float = 1.0
     teacher_share: float = 0.0
     identify: float = 0.0
+    matching: float = 0.002
     dagger: bool = False
     seed: int = 0
     eval_every: int = 5
@@ -38,7 +39,10 @@ class CloneSettings:
     init: str = "random"
 
     def __post_init__(self) -> None:
-        zeros = ("windows", "beginnings", "occlusion", "average", "action_noise", "teacher_share", "identify", "seed")
+        zeros = (
+            "windows", "beginnings", "occlusion", "average", "action_noise", "teacher_share", "identify", "matching",
+            "seed",
+        )  # fmt: skip
         check_settings(self, dict.fromkeys(zeros, 0))
         for name in ("beginnings", "occlusion", "teacher_share", "average"):
             if getattr(self, name) > 1:

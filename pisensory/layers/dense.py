@@ -67,12 +67,15 @@ def dense_layers(dense: Dense) -> None:
             np.clip(planes, 0, LARGEST_OUTPUT, planes)
 
 
-def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+def dense_layers_back(
+    dense: Dense, d_outputs: np.ndarray, d_features: np.ndarray | None = None
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Go back through `dense_layers`.
 
     Args:
         dense: as `dense_layers` left it.
         d_outputs: the gradient by the last outputs (candidate, 1, channel, episode).
+        d_features: that by the last layer's inputs, likewise, of what looks at them besides that layer; none if None.
 
     Returns:
         The gradient by the first inputs, without the constant one, (candidate, 1, channel, episode); and those by
@@ -89,4 +92,7 @@ def dense_layers_back(dense: Dense, d_outputs: np.ndarray) -> tuple[np.ndarray, 
             d_scores = d_outputs * (outputs.matrices > 0)
         d_weights.append(d_scores @ np.swapaxes(inputs.matrices, -1, -2))
         d_outputs = np.swapaxes(weight[..., :-1], -1, -2) @ d_scores
+        if d_features is not None:
+            d_outputs += d_features
+            d_features = None
     return d_outputs, d_weights[::-1]

@@ -198,15 +198,29 @@ class InvariantRun {
   }
 
   // Weights' columns: observation, previous action, one, doubled hidden state. Gates: input, forget, output, cell.
+  // The four sums of a unit are taken side by side: a processor adds to several at once, but to one only in turn.
   stepNeuron(place, value) {
-    const { size, gates, hidden, cell } = this;
-    const { rows, columns, data } = this.lstm;
-    const state = place * size;
-    for (let row = 0; row < rows; row++) {
-      const start = row * columns;
-      let sum = data[start] * value + data[start + 1] * this.previous + data[start + 2];
-      for (let i = 0; i < size; i++) sum += data[start + 3 + i] * hidden[state + i];
-      gates[row] = Math.tanh(sum);
+    const { size, gates, hidden, cell, previous } = this;
+    const { columns, data } = this.lstm;
+    const state = place * size, next = size * columns;
+    for (let unit = 0; unit < size; unit++) {
+      let a = unit * columns, b = a + next, c = b + next, d = c + next;
+      let entry = data[a] * value + data[a + 1] * previous + data[a + 2];
+      let forget = data[b] * value + data[b + 1] * previous + data[b + 2];
+      let output = data[c] * value + data[c + 1] * previous + data[c + 2];
+      let change = data[d] * value + data[d + 1] * previous + data[d + 2];
+      a += 3; b += 3; c += 3; d += 3;
+      for (let i = 0; i < size; i++) {
+        const heard = hidden[state + i];
+        entry += data[a + i] * heard;
+        forget += data[b + i] * heard;
+        output += data[c + i] * heard;
+        change += data[d + i] * heard;
+      }
+      gates[unit] = Math.tanh(entry);
+      gates[size + unit] = Math.tanh(forget);
+      gates[2 * size + unit] = Math.tanh(output);
+      gates[3 * size + unit] = Math.tanh(change);
     }
     for (let i = 0; i < size; i++) {
       const entry = gates[i] + 1, forget = gates[size + i] + 1, output = gates[2 * size + i] + 1;

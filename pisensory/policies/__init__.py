@@ -9,6 +9,7 @@ from .ablated import AblatedPolicy
 from .agents import Agents
 from .attention_agent import AttentionAgentPolicy
 from .base import Agent, Policy, PolicyRun, Unrolled
+from .cnn import CNNPolicy
 from .invariant import InvariantPolicy
 from .lstm import LSTMPolicy
 from .mlp import MLPPolicy
@@ -22,6 +23,7 @@ __all__ = [
     "Agent",
     "Agents",
     "AttentionAgentPolicy",
+    "CNNPolicy",
     "InvariantPolicy",
     "LSTMPolicy",
     "MLPPolicy",
@@ -35,7 +37,7 @@ __all__ = [
 
 POLICIES: dict[str, type[Policy]] = {
     policy.kind: policy
-    for policy in (InvariantPolicy, MLPPolicy, LSTMPolicy, AblatedPolicy, PatchPolicy, AttentionAgentPolicy)
+    for policy in (InvariantPolicy, MLPPolicy, LSTMPolicy, AblatedPolicy, PatchPolicy, AttentionAgentPolicy, CNNPolicy)
 }
 
 

@@ -97,7 +97,8 @@ class Unrolled(ABC):
     Attributes:
         policy: the network.
         actions: (step, action, episode).
-        hidden: the state h after each step (step, feature, hidden, episode); None for a policy without state.
+        hidden: the state h after each step (step, feature, hidden, episode); of some policies without state what their
+            last layer sees, as of one feature; of others None.
         state: what sequences that are cut go on from (truncated back-propagation), arrays (feature, channel,
             episode); None for a policy without state.
     """
@@ -107,7 +108,7 @@ class Unrolled(ABC):
 
     @property
     def hidden(self) -> np.ndarray | None:
-        """The state h after each step (step, feature, hidden, episode), or None."""
+        """The state h after each step, or what the last layer sees (step, feature, hidden, episode), or None."""
         return None
 
     @property

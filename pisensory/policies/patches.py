@@ -29,16 +29,15 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import layers
-from ..errors import MAX_LAYERS, MAX_SIZE, InputError, check_bool, check_choice, check_int, check_list, check_sizes
-from ..layers import convolution, norm, patches, softmax
+from ..errors import MAX_SIZE, InputError, check_bool, check_choice, check_int, check_sizes
+from ..layers import norm, patches, softmax
 from ..parameters import dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights
+from .dense_head import DenseHead, DenseHeadRun, DenseHeadSequence, as_blocks, check_windows
 from .voting_head import VotingHead, fold_memory, fold_votes, memory_shapes, places_of, vote_shapes
 
 HEADS = ("vote", "dense")
-# Pictures on the way to a gradient that stay in a core's cache: in a convolution, and before it.
-_PICTURES_AT_ONCE = 16
-_LOOKS_AT_ONCE = 8
+_LOOKS_AT_ONCE = 8  # pictures on the way to a gradient that stay in a core's cache
 _FIRST_KEYS = 60.0  # how much larger than other weights those of keys are at first
 _FIRST_CELLS = 20.0  # likewise those of what cells see of changes, and of keys made of what they remember
 
@@ -116,9 +115,7 @@ class PatchPolicy(Policy):
             object.__setattr__(self, name, check_bool(name, getattr(self, name)))
         object.__setattr__(self, "grid", check_sizes("grid", self.grid))
         object.__setattr__(self, "head_sizes", check_sizes("head_sizes", self.head_sizes))
-        windows = check_list("convolutions", self.convolutions, "((64, 4, 2),)", MAX_LAYERS)
-        windows = [check_sizes("each of convolutions", window) for window in windows]
-        object.__setattr__(self, "convolutions", tuple(windows))
+        object.__setattr__(self, "convolutions", check_windows(self.convolutions))
         if len(self.grid) != 2:
             raise InputError(f"grid must be rows and columns, got {self.grid!r}")
         if self.n_frames < 2:
@@ -128,7 +125,7 @@ class PatchPolicy(Policy):
             raise InputError("convolutions, head_sizes and discrete are for head='dense'")
         if self.head == "vote" and self.n_votes > math.prod(self.grid):
             raise InputError(f"n_votes must be at most the {math.prod(self.grid)} places, got {self.n_votes}")
-        _ = self._pictures
+        _ = self._dense_head.pictures
         super().__post_init__()
 
     @classmethod
@@ -165,19 +162,11 @@ class PatchPolicy(Policy):
         return math.prod(self.grid)
 
     @property
-    def _pictures(self) -> list[tuple[int, int, int]]:
-        """Rows, columns and channels of the latent picture and of what each convolution makes of it."""
-        pictures = [(*self.grid, self.proj_dim)]
-        for window in self.convolutions:
-            if len(window) != 3 or window[1] > min(pictures[-1][:2]):
-                raise InputError(
-                    f"each of convolutions must be channels, a window of at most {min(pictures[-1][:2])}, "
-                    f"and a stride, got {window!r}"
-                )
-            channels, kernel, stride = window
-            rows, columns = ((size - kernel) // stride + 1 for size in pictures[-1][:2])
-            pictures.append((rows, columns, channels))
-        return pictures
+    def _dense_head(self) -> DenseHead:
+        """The head "dense"."""
+        picture = (*self.grid, self.proj_dim)
+        last = "none" if self.discrete else "tanh"
+        return DenseHead(picture, self.convolutions, self.head_sizes, self.n_actions, last)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -198,7 +187,7 @@ class PatchPolicy(Policy):
             for name, n_normed in (("pixel", self.n_pixels), ("latent", size)):
                 shapes[f"g_{name}"], shapes[f"c_{name}"] = (n_normed,), (n_normed,)
         if self.head == "dense":
-            return {**shapes, **self._dense_shapes()}
+            return {**shapes, **self._dense_head.shapes}
         heard = self.lstm_size + self.n_actions
         return {
             **shapes,
@@ -206,14 +195,6 @@ class PatchPolicy(Policy):
             **memory_shapes(self.n_votes, self.lstm_size, self.n_actions),
             **dense_shapes("gate", (heard, self.lstm_size, 1)),
         }
-
-    def _dense_shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
-        pictures = self._pictures
-        for number, (channels, kernel, _) in enumerate(self.convolutions):
-            shapes[f"w_window{number}"] = (channels, pictures[number][2], kernel, kernel)
-            shapes[f"b_window{number}"] = (channels,)
-        return {**shapes, **dense_shapes("head", (math.prod(pictures[-1]), *self.head_sizes, self.n_actions))}
 
     def initial(self, generator: np.random.Generator) -> np.ndarray:
         """Return a first vector (parameter,): as for every policy, but gains of layer norms at one, and larger keys.
@@ -284,27 +265,9 @@ class PatchPolicy(Policy):
         after = []
         if self.norm_weights:
             after = [layers.as_weights(np.stack([named["g_latent"], named["c_latent"]], axis=1))]
-        head = self._fold_dense(named) if self.head == "dense" else _fold_vote(named, self.lstm_size)
+        head = self._dense_head.fold(named) if self.head == "dense" else _fold_vote(named, self.lstm_size)
         projections = [layers.as_weights(array, np.float64) for array in (to_keys, *values)]
         return [*projections, queries, *cells, *after, *head]
-
-    def _fold_dense(self, named: dict[str, np.ndarray], dtype: type = np.float32) -> Weights:
-        """Return windows and constants of each convolution, then the dense layers."""
-        folded = []
-        for number in range(len(self.convolutions)):
-            window = convolution.fold_convolution(named[f"w_window{number}"])
-            folded += [layers.as_weights(window, dtype), layers.as_weights(named[f"b_window{number}"], dtype)]
-        weight, bias = (layers.as_weights(named[f"head0_{part}"], dtype) for part in ("weight", "bias"))
-        rows, columns, channels = self._pictures[-1]
-        # The published order of a picture is channel, row, column; here the channel comes last.
-        first = np.empty((*weight.shape[:2], weight.shape[2] + 1), dtype)
-        by_picture = first[..., :-1].reshape(*weight.shape[:2], rows, columns, channels)
-        by_picture[...] = np.moveaxis(weight.reshape(*weight.shape[:2], channels, rows, columns), 2, -1)
-        first[..., -1] = bias
-        rest = layers.fold_dense(
-            {name: array for name, array in named.items() if not name.startswith("head0_")}, "head"
-        )
-        return [*folded, *(layers.as_weights(array, dtype) for array in (first[:, None], *rest))]
 
     def _start(self, weights: Weights, n_features: int, n_episodes: int) -> PolicyRun:
         return PatchRun(self, weights, n_features, n_episodes)
@@ -484,25 +447,20 @@ class _VoteHead:
 
 
 class _DenseHead:
-    """The head "dense" of a population: convolutions of one episode after the other, dense layers of all."""
+    """The head "dense" of a population, on what is positive of the latent code."""
 
     def __init__(self, policy: PatchPolicy, weights: Weights, n_episodes: int) -> None:
-        n_windows = 2 * len(policy.convolutions)
-        self._policy, self._windows = policy, weights[:n_windows]
-        self._dense = layers.make_dense(weights[n_windows:], n_episodes, "relu", _last(policy))
-        self.actions = self._dense.outputs[-1].matrices[:, 0]
+        self._grid, self._run = policy.grid, DenseHeadRun(policy._dense_head, weights, n_episodes)
+        self.actions = self._run.actions
 
     def see(self, candidate: int, episode: int, latent: np.ndarray, kept: np.ndarray) -> None:
-        """Lay out what the convolutions make of the latent code of one episode for the dense layers."""
+        """Look at the latent code of one episode."""
         kept[...] = latent
-        windows = [array[candidate] for array in self._windows]
-        picture = np.clip(latent, 0, layers.LARGEST_OUTPUT).reshape(1, *self._policy.grid, -1)
-        picture = _convolve(self._policy, windows, picture)[-1]
-        self._dense.inputs[0].matrices[candidate, 0, :-1, episode] = picture.reshape(-1)
+        self._run.see(candidate, episode, np.clip(latent, 0, layers.LARGEST_OUTPUT).reshape(*self._grid, -1))
 
     def act(self) -> None:
         """Compute `actions`."""
-        layers.dense_layers(self._dense)
+        self._run.act()
 
     def inside(self) -> dict[str, np.ndarray]:
         return {}
@@ -513,21 +471,6 @@ class _DenseHead:
     def memory(self) -> list[np.ndarray]:
         """Return the actions."""
         return [self.actions]
-
-
-def _last(policy: PatchPolicy) -> str:
-    return "none" if policy.discrete else "tanh"
-
-
-def _convolve(policy: PatchPolicy, windows: list[np.ndarray], picture: np.ndarray) -> list[np.ndarray]:
-    """Return a picture (picture, row, column, channel) and what each convolution, with its relu, makes of it."""
-    pictures = [picture]
-    for number, (_, kernel, stride) in enumerate(policy.convolutions):
-        weights, bias = windows[2 * number : 2 * number + 2]
-        picture = convolution.convolve(picture, weights, bias, kernel, stride)
-        np.clip(picture, 0, layers.LARGEST_OUTPUT, out=picture)
-        pictures.append(picture)
-    return pictures
 
 
 class PatchSequence(Unrolled):
@@ -552,28 +495,26 @@ class PatchSequence(Unrolled):
         self._named = {name: array[0] for name, array in unflatten(vector[None], policy.layout).items()}
         n_steps, _, _, n_episodes = observations.shape
         n_pictures = n_steps * n_episodes
-        self._fold(dtype, n_pictures)
+        self._fold(dtype)
         if policy.hidden_size:
             self._at_once = n_episodes
             self._looks = self._look_back(observations, previous_actions, state)
         else:
             self._at_once = _LOOKS_AT_ONCE
             seen = observations.transpose(0, 3, 1, 2).reshape(n_pictures, *observations.shape[1:3])
-            self._looks = [self._look_at(some) for some in _blocks(seen, _LOOKS_AT_ONCE)]
+            self._looks = [self._look_at(some) for some in as_blocks(seen, _LOOKS_AT_ONCE)]
         latent = np.concatenate([look.normed for look in self._looks])
         if policy.norm_weights:
             latent *= self._named["g_latent"]
             latent += self._named["c_latent"]
         np.clip(latent, 0, layers.LARGEST_OUTPUT, out=latent)
-        self._pictures = [latent.reshape(n_pictures, *policy.grid, policy.proj_dim)]
-        blocks = [_convolve(policy, self._windows, block) for block in _blocks(self._pictures[0])]
-        self._pictures += [np.concatenate(parts) for parts in list(zip(*blocks))[1:]]
-        self._dense.inputs[0].planes[:-1] = self._pictures[-1].reshape(n_pictures, -1).T
-        layers.dense_layers(self._dense)
-        actions = self._dense.outputs[-1].planes.reshape(policy.n_actions, n_steps, n_episodes)
+        self._latent = latent.reshape(n_pictures, *policy.grid, policy.proj_dim)
+        whole = {name: array[None] for name, array in self._named.items()}
+        self._head = DenseHeadSequence(policy._dense_head, whole, self._latent)
+        actions = self._head.outputs.reshape(policy.n_actions, n_steps, n_episodes)
         self.actions = np.ascontiguousarray(actions.swapaxes(0, 1))
 
-    def _fold(self, dtype: type, n_pictures: int) -> None:
+    def _fold(self, dtype: type) -> None:
         """Make the queries, and one matrix each of what makes keys and values of pixels."""
         policy, named = self.policy, self._named
         whole = {name: array[None] for name, array in named.items()}
@@ -591,9 +532,6 @@ class PatchSequence(Unrolled):
             values = values * named["g_pixel"]
         self._to_values = values.reshape(policy.proj_dim, -1).T.astype(dtype)
         self._constant = constant.astype(dtype)
-        folded, n_arrays = policy._fold_dense(whole, dtype), 2 * len(policy.convolutions)
-        self._windows = [array[0] for array in folded[:n_arrays]]
-        self._dense = layers.make_dense(folded[n_arrays:], n_pictures, "relu", _last(policy))
 
     def _by_pixel(self, w_value: np.ndarray) -> np.ndarray:
         """Return W_v or its gradient as (projection, frame, pixel)."""
@@ -678,36 +616,13 @@ class PatchSequence(Unrolled):
         return _Look(heard, pixels, keys, values, counts, sums, log_totals, *norm.layer_norm(np.maximum(sums, 0)))
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
-        n_pictures = len(self._pictures[0])
-        d_outputs = d_actions.swapaxes(0, 1).reshape(1, 1, self.policy.n_actions, n_pictures)
-        d_inputs, d_dense = layers.dense_layers_back(self._dense, d_outputs)
-        d_picture = np.ascontiguousarray(d_inputs[0, 0].T).reshape(self._pictures[-1].shape)
-        d_picture, d_head = self._back_through_windows(d_picture, d_dense)
-        latent = self._pictures[0]
+        n_pictures = len(self._latent)
+        d_outputs = d_actions.swapaxes(0, 1).reshape(self.policy.n_actions, n_pictures)
+        d_picture, d_head = self._head.gradient(d_outputs)
+        latent = self._latent
         np.multiply(d_picture, latent > 0, out=d_picture)
         d_latents = d_picture.reshape(n_pictures, -1, latent.shape[-1])
         return {**self._back_through_attention(d_latents, d_hidden), **d_head}
-
-    def _back_through_windows(
-        self, d_picture: np.ndarray, d_dense: list[np.ndarray]
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return the gradient by the latent picture, and those of convolutions and dense layers by name."""
-        policy = self.policy
-        named = {name: array[0] for name, array in layers.unfold_dense(d_dense, "head").items()}
-        first = named["head0_weight"]
-        named["head0_weight"] = np.moveaxis(first.reshape(len(first), *policy._pictures[-1]), -1, 1)
-        for number, (_, kernel, stride) in reversed(list(enumerate(policy.convolutions))):
-            np.multiply(d_picture, self._pictures[number + 1] > 0, out=d_picture)
-            weights = self._windows[2 * number]
-            parts = [
-                convolution.convolve_back(before, weights, kernel, stride, d_after)
-                for before, d_after in zip(_blocks(self._pictures[number]), _blocks(d_picture))
-            ]
-            d_before, d_weights, d_constants = zip(*parts)
-            d_picture = np.concatenate(d_before)
-            named[f"w_window{number}"] = convolution.unfold_convolution(np.sum(d_weights, axis=0), kernel)
-            named[f"b_window{number}"] = np.sum(d_constants, axis=0)
-        return d_picture, named
 
     def _back_through_attention(self, d_latents: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         """Return the gradients of what makes the latent codes, from those by them (picture, place, channel)."""
@@ -716,7 +631,7 @@ class PatchSequence(Unrolled):
         d_queries, d_to_keys, d_to_values, d_constant = totals
         d_gain, d_bias = np.zeros((2, policy.proj_dim), d_latents.dtype)
         d_heard = []
-        for look, d_latent in zip(self._looks, _blocks(d_latents, self._at_once)):
+        for look, d_latent in zip(self._looks, as_blocks(d_latents, self._at_once)):
             if policy.norm_weights:
                 d_gain += np.einsum("pmc,pmc->c", d_latent, look.normed)
                 d_bias += np.add.reduce(d_latent, axis=(0, 1))
@@ -790,7 +705,3 @@ class _Look(NamedTuple):
     log_totals: np.ndarray
     normed: np.ndarray
     scale: np.ndarray
-
-
-def _blocks(pictures: np.ndarray, size: int = _PICTURES_AT_ONCE) -> list[np.ndarray]:
-    return [pictures[start : start + size] for start in range(0, len(pictures), size)]

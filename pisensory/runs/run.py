@@ -77,7 +77,8 @@ def open_run(
         settings = settle({} if old is None else old["training"])
         config = make_config(policy, task, settings)
         if old is not None:
-            refuse_differences(folder, old, config)
+            usual = dataclasses.asdict(type(settings)())  # what settings that are new since then have been
+            refuse_differences(folder, {**old, "training": {**usual, **old["training"]}}, config)
         tidy(folder)
         if old is None and name == RECIPE:
             write_config(folder, config, name)

@@ -180,6 +180,13 @@ class Task(ABC):
         """The same task with the reward that populations are trained on, where that is another."""
         return self
 
+    def randomized(self, observations: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
+        """Return observations (step, feature, channel, episode) as training shows them, changed at random.
+
+        None if it shows what is there. Raises InputError for what it cannot change so.
+        """
+        return None
+
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks whose episodes are lived through: this one, or those of a mixture."""
@@ -251,8 +258,12 @@ class Task(ABC):
         """Begin the task's own episodes."""
 
     @property
+    def setting_names(self) -> list[str]:
+        """The names of the task's own settings."""
+        return [field.name for field in dataclasses.fields(self) if field.init]
+
+    @property
     def config(self) -> dict[str, Any]:
         """The task's own settings by name, with its kind: what files keep of it."""
-        fields = [field.name for field in dataclasses.fields(self) if field.init]
-        settings = {name: getattr(self, name) for name in fields}
+        settings = {name: getattr(self, name) for name in self.setting_names}
         return {"kind": self.kind, **settings, "perturbation": self.perturbation.config}

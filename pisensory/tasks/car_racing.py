@@ -12,9 +12,10 @@ import numpy as np
 
 from ..errors import InputError, MissingExtraError, check_bool, check_choice, check_int, check_text, import_extra, show
 from ..layers.patches import Patches
+from ..layers.random_layer import COLORS, draw_random_layer, randomize
 from . import car_picture
-from .base import Perturbation, Task, episode_generator
-from .episodes import SCENE
+from .base import Perturbation, Senses, Task, episode_generator
+from .episodes import LAYER, SCENE
 from .frames import FramesRun, FramesTask, View, coarsen
 from .libraries import load_library, quiet
 
@@ -24,6 +25,7 @@ VIEWS = {
     "coarse": View(Patches(8, 4), n_frames=4, size=car_picture.SIZE // 3),
     "wide": View(Patches(12, 5), n_frames=4, size=car_picture.SIZE // 3),
     "road": View(Patches(12, 5), n_frames=3, size=car_picture.SIZE // 3, tone=car_picture.unlike_road),
+    "whole": View(Patches(8, 8), n_frames=4, size=car_picture.SIZE // 3, n_colors=3),
 }
 CAMERAS = ("velocity", "hull")
 PICTURES = ("own", "gymnasium")
@@ -49,17 +51,20 @@ class CarRacingTask(FramesTask):
     | coarse | gray, of pixels three times as wide, 8 x 8 every 4 | 49, 256 | cloning |
     | wide | the same pixels, 12 x 12 every 5 | 25, 576 | cloning |
     | road | likewise, of three frames; a pixel is how far its color is from the road's | 25, 432 | `carracing-driver` |
+    | whole | the same pixels, red, green, blue, 8 x 8 without overlap, of four frames | 16, 768 | `CNNPolicy` |
 
     Args:
         max_steps: the length of an episode.
         perturbation: what is done to the patches on their way to the policy.
-        view: "gray", "color", "coarse", "wide" or "road".
+        view: "gray", "color", "coarse", "wide", "road" or "whole".
         camera: what is up in the picture: "velocity", as when the published weights were trained, or "hull".
         colors: of the grass: "2018", likewise, or "v3".
         background: what stands in place of the grass: None, "noise:SEED", "noise" for another in each episode, or the
             path of a picture.
         picture: "own", or "gymnasium" for its own, unchanged, which is slow.
         training: whether an episode also ends after 20 steps in a row that earned less than nothing.
+        random_layer: whether training shows pictures through a convolution of random weights (Lee et al., 2020), drawn
+            for each episode, or in `clone` for each sequence that is learnt from; of views in colors.
 
     Raises:
         InputError: for an option that there is not, or a background that cannot be read.
@@ -79,6 +84,7 @@ class CarRacingTask(FramesTask):
     background: str | None = None
     picture: str = "own"
     training: bool = False
+    random_layer: bool = False
 
     kind: ClassVar[str] = "carracing"
     n_actions: ClassVar[int] = 3  # type: ignore[misc]
@@ -92,7 +98,10 @@ class CarRacingTask(FramesTask):
             ("view", VIEWS), ("camera", CAMERAS), ("colors", car_picture.SHADES), ("picture", PICTURES)
         ):  # fmt: skip
             check_choice(name, getattr(self, name), known)
-        object.__setattr__(self, "training", check_bool("training", self.training))
+        for name in ("training", "random_layer"):
+            object.__setattr__(self, name, check_bool(name, getattr(self, name)))
+        if self.random_layer and self.seen.n_colors != COLORS:
+            raise InputError(f"random_layer is for pictures in colors, view='color' or 'whole': got {self.view!r}")
         if self.background is not None:
             check_text("background", self.background, "noise:1", 4096)
         own = (self.camera, self.colors, self.background) == ("velocity", "2018", None)
@@ -123,6 +132,25 @@ class CarRacingTask(FramesTask):
         return cls(view=view or "gray")
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The settings by name; the random layer only if there is one, since files have not always had it."""
+        config = super().config
+        if not self.random_layer:
+            del config["random_layer"]
+        return config
+
+    @property
+    def senses(self) -> Senses:
+        """The patches, row by row; of what a random layer makes of them they are not whole numbers."""
+        senses = super().senses
+        return dataclasses.replace(senses, whole=False) if self._randomizes else senses
+
+    @property
+    def _randomizes(self) -> bool:
+        """Whether episodes are seen through a random layer."""
+        return self.random_layer and self.training
+
+    @property
     def label(self) -> str:
         """The kind, and the view if it is not the gray one."""
         return self.kind if self.view == "gray" else f"{self.kind}:{self.view}"
@@ -138,9 +166,30 @@ class CarRacingTask(FramesTask):
         return dataclasses.replace(self, view=views[0]) if views else self
 
     @property
+    def plain(self) -> CarRacingTask:
+        """The same task with nothing done to its inputs, not even in training."""
+        plain = super().plain
+        return dataclasses.replace(plain, random_layer=False) if self.random_layer else plain
+
+    @property
     def for_training(self) -> CarRacingTask:
-        """The same task, given up when nothing is earned for a while."""
+        """The same task, given up when nothing is earned for a while, and seen through the random layer if asked."""
         return dataclasses.replace(self, training=True)
+
+    def randomized(self, observations: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
+        """Return observations (step, feature, channel, episode), each episode's through a random layer of its own.
+
+        None if there is no random layer. Raises InputError for patches that are not all there in their order.
+        """
+        if not self.random_layer:
+            return None
+        if not self.perturbation.is_plain:
+            raise InputError("random_layer changes whole pictures: to learn from them, leave their patches in order")
+        n_steps, *_, n_episodes = observations.shape
+        layers = [draw_random_layer(generator) for _ in range(n_episodes)]
+        stacks = np.moveaxis(observations, -1, 1).reshape(-1, *observations.shape[1:3])
+        shown = self.seen.randomize(stacks, layers * n_steps)
+        return np.moveaxis(shown.reshape(n_steps, n_episodes, *shown.shape[1:]), 1, -1)
 
     @property
     def env_key(self) -> tuple:
@@ -233,6 +282,7 @@ class CarRacingRun(FramesRun):
         self._idle = np.zeros(episodes.shape, np.int64)  # steps in a row that earned less than nothing
         self._shape = car_picture.car_bitmaps(_dynamics())
         self._backgrounds = np.empty(episodes.shape, dtype=object)  # as the view has them (row, column, color)
+        self._layers = np.empty(episodes.shape, dtype=object)  # random ones, where there are any
 
     def _reset(self, place: tuple[int, int]) -> None:
         super()._reset(place)
@@ -244,6 +294,13 @@ class CarRacingRun(FramesRun):
             )  # fmt: skip
         if self.task.background is not None:
             self._backgrounds[place] = self._paint(int(number))
+        if self.task._randomizes:
+            self._layers[place] = draw_random_layer(episode_generator(self.seed, LAYER, int(number)))
+
+    def _look_at(self, place: tuple[int, int]) -> np.ndarray:
+        """Return the stack of an episode (frame, row, column, color) as it is to be seen."""
+        stack, layer = self._values[place], self._layers[place]
+        return stack if layer is None else randomize(stack, layer)
 
     def _paint(self, episode: int) -> np.ndarray:
         """Return the background of an episode, as the view has it (row, column, color)."""
@@ -283,7 +340,7 @@ class CarRacingRun(FramesRun):
     def _as_seen(self, picture: np.ndarray) -> np.ndarray:
         """Return Gymnasium's picture (row, column, color) as the view has it."""
         if self.task.seen.n_colors > 1:
-            return picture
+            return coarsen(picture, car_picture.SIZE // self.task.seen.size)
         return self._fit(self.task.seen.pixels(picture[: car_picture.SEEN]))
 
     def _fit(self, picture: np.ndarray) -> np.ndarray:
@@ -324,6 +381,7 @@ class CarRacingRun(FramesRun):
         """Return the run of only these candidates; the other environments wait for the next rollout."""
         kept = super().keep(rows)
         kept._roads, kept._idle, kept._backgrounds = self._roads[rows], self._idle[rows], self._backgrounds[rows]
+        kept._layers = self._layers[rows]
         return kept
 
 

@@ -14,7 +14,7 @@ Seed = Union[int, Sequence[int]]
 
 # What an episode's random numbers are for. Each purpose has a stream of its own, so that an episode starts
 # alike whether or not its inputs are shuffled.
-START, SHUFFLE, NOISE, RANGES, REMOVAL, SCENE = range(6)
+START, SHUFFLE, NOISE, RANGES, REMOVAL, SCENE, LAYER = range(7)
 _LARGEST_SEED = 2**128 - 1
 
 
@@ -31,7 +31,7 @@ def check_seed(seed: Seed) -> tuple[int, ...]:
 
 
 def episode_generator(seed: Seed, purpose: int, episode: int) -> np.random.Generator:
-    """Return the random generator of one episode for one purpose (START, SHUFFLE, NOISE, RANGES, REMOVAL or SCENE)."""
+    """Return the random generator of one episode for one purpose, such as START or NOISE."""
     return np.random.default_rng(np.random.SeedSequence(check_seed(seed), spawn_key=(purpose, episode)))
 
 

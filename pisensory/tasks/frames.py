@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from ..layers.patches import Patches
+from ..layers.random_layer import randomize
 from .base import Senses
 from .environment import EnvironmentRun, EnvironmentTask
 
@@ -61,6 +62,14 @@ class View:
         """Which number of a flat stack each channel of each patch is (feature, channel)."""
         numbers = np.arange(np.prod(self.shape)).reshape(self.shape)
         return np.ascontiguousarray(self.patches.windows(numbers).reshape(-1, self.senses.n_channels))
+
+    def randomize(self, patches: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
+        """Return stacks in patches (stack, feature, channel), each through a random layer of its own, float32."""
+        stacks = np.zeros((len(patches), int(np.prod(self.shape))), np.float32)
+        stacks[:, self.places] = patches
+        for stack, layer in zip(stacks, layers):
+            stack[...] = randomize(stack.reshape(self.shape), layer).ravel()
+        return stacks[:, self.places]
 
 
 class FramesTask(EnvironmentTask):
@@ -118,7 +127,11 @@ class FramesRun(EnvironmentRun):
         self._begin()
         patches, places = out.transpose(0, 3, 1, 2), self.task.seen.places
         for place in zip(*np.nonzero(self._watched)):
-            patches[place] = np.take(self._values[place].ravel(), places)
+            patches[place] = np.take(self._look_at(place).ravel(), places)
+
+    def _look_at(self, place: tuple[int, int]) -> np.ndarray:
+        """Return the stack of an episode (frame, row, column, color) as it is to be seen."""
+        return self._values[place]
 
     def _begin(self) -> None:
         if not self._started.all():

@@ -151,6 +151,11 @@ class Mixture(Task):
         """The mixture of the parts' tasks for training."""
         return self._of([task.for_training for task in self.tasks])
 
+    def randomized(self, observations: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
+        """Return observations as the first part shows them in training that changes any; None if there is none."""
+        shown = (task.randomized(observations, generator) for task in self.tasks)
+        return next((array for array in shown if array is not None), None)
+
     def altered(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Mixture:
         """Return the mixture; raise InputError if anything is to be changed."""
         if inputs or settings:
@@ -218,7 +223,7 @@ def _parse_part(text: str) -> Part:
         name, _, value = word.partition("=")
         settings[name] = _read(value) if value else True
     reference, perturbing = settings.pop("reference", 1.0), {field.name for field in dataclasses.fields(Perturbation)}
-    own = [name for name in settings if name in task.config and name not in _NO_SETTINGS]
+    own = [name for name in settings if name in task.setting_names and name not in _NO_SETTINGS]
     of_task = {name: settings.pop(name) for name in own}
     unknown = set(settings) - perturbing
     if unknown:
