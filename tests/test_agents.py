@@ -7,8 +7,9 @@ import pisensory as ps
 
 INVARIANT = ps.InvariantPolicy(n_actions=2, head_sizes=(4,))
 PATCHES = ps.PatchPolicy(grid=(3, 3), n_votes=2, proj_dim=4, n_frames=2, patch_size=2)
+REMEMBERING = ps.PatchPolicy(grid=(3, 3), n_votes=2, proj_dim=4, n_frames=2, patch_size=2, hidden_size=3)
 LSTM = ps.LSTMPolicy(n_features=6, n_actions=2, hidden_size=4)
-POLICIES = [(INVARIANT, 6), (ps.MLPPolicy(4, 3), None), (PATCHES, 5), (LSTM, None)]
+POLICIES = [(INVARIANT, 6), (ps.MLPPolicy(4, 3), None), (PATCHES, 5), (REMEMBERING, 5), (LSTM, None)]
 
 
 @pytest.mark.parametrize(("policy", "n_features"), POLICIES)

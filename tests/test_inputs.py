@@ -97,8 +97,9 @@ def test_an_agent_on_the_cart_pole_goes_on_when_an_input_blinks():
     assert np.abs(a - b).mean() < 0.5 * np.abs(a).mean()
 
 
-def test_patches_come_and_go_and_the_memory_stays():
-    policy = ps.PatchPolicy(grid=(3, 3), n_votes=2, proj_dim=4, n_frames=2, patch_size=2)
+@pytest.mark.parametrize("hidden_size", [0, 3])
+def test_patches_come_and_go_and_the_memory_stays(hidden_size):
+    policy = ps.PatchPolicy(grid=(3, 3), n_votes=2, proj_dim=4, n_frames=2, patch_size=2, hidden_size=hidden_size)
     params = 0.1 * np.random.default_rng(0).standard_normal(policy.n_params)
     whole, apart = policy.agent(params), policy.agent(params)
     pictures = np.random.default_rng(1).integers(0, 255, (6, 5, policy.n_channels)).astype(np.float32)

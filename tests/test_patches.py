@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pisensory as ps
+from pisensory.cloning.adam import Adam
 from pisensory.layers import convolution, norm, patches, softmax, voting
 from pisensory.policies import policy_from_config
 
@@ -26,7 +27,13 @@ POLICIES = {
     "convolutions": ps.PatchPolicy(
         **SMALL, head="dense", convolutions=((3, 2, 1), (2, 2, 2)), head_sizes=(4,), norm_weights=True, discrete=True
     ),
+    "memory": ps.PatchPolicy(**SMALL, head="dense", head_sizes=(3,), hidden_size=5),
+    "memory, norm weights": ps.PatchPolicy(
+        **SMALL, head="dense", head_sizes=(3,), norm_weights=True, time_first=True, discrete=True, hidden_size=2
+    ),
+    "memory, vote": ps.PatchPolicy(**SMALL, n_votes=4, lstm_size=3, hidden_size=3),
 }
+TRAINED = ["dense", "convolutions", "memory", "memory, norm weights"]
 
 
 def random_params(policy, seed, spread=0.3):
@@ -159,11 +166,17 @@ def test_what_all_keys_share_changes_nothing():
 
 
 def plain_latent(policy, params, pixels):
-    """The published equations in float64, an entry at a time."""
+    """The published equations in float64, an entry at a time; for a first step, if the cells have a memory."""
     named = {name: params[place].reshape(shape) for name, (place, shape) in policy.layout.items()}
     frames = (pixels / 255).reshape(len(pixels), policy.n_frames, -1)
     changes = np.diff(frames, axis=1)
     changes = (changes if policy.time_first else changes.swapaxes(1, 2)).reshape(len(pixels), -1)
+    if policy.hidden_size:
+        gates = (
+            changes @ named["w_cell_input"][:, : changes.shape[1]].T + named["b_cell_input"] + named["b_cell_hidden"]
+        )
+        entry, _, update, output = np.split(gates, 4, axis=1)
+        changes = np.tanh(np.tanh(update) / (1 + np.exp(-entry))) / (1 + np.exp(-output))
     keys = changes @ named["w_key"][:, : changes.shape[1]].T + named["b_key"]
     normed = (frames - frames.mean(axis=2, keepdims=True)) / np.sqrt(frames.var(axis=2, keepdims=True) + 1e-5)
     normed = normed * named.get("g_pixel", 1) + named.get("c_pixel", 0)
@@ -191,31 +204,55 @@ def test_latent_code_follows_the_equations(name, n_features, seed):
     np.testing.assert_allclose(agent.attention.sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dense", "convolutions"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_unrolled_actions_are_those_of_the_run(name):
     policy = POLICIES[name]
     params = random_params(policy, 1)
-    observations = np.random.default_rng(1).integers(0, 256, (3, 8, policy.n_channels, 2))
-    actions = policy.unroll(params, observations).actions
+    observations = np.random.default_rng(1).integers(0, 256, (5, 8, policy.n_channels, 2))
+    observations[:, :3] = observations[:, 3:4]  # patches that are alike throughout
+    acted = []
     for episode in range(2):
         agent = policy.agent(params)
-        acted = np.array([agent.act(step) for step in observations[..., episode]])
-        np.testing.assert_allclose(actions[..., episode], acted, rtol=1e-4, atol=1e-5)
+        acted.append([agent.act(step) for step in observations[..., episode]])
+    acted = np.moveaxis(acted, 0, -1)
+    previous = np.clip(np.concatenate([np.zeros_like(acted[:1]), acted[:-1]]), -1, 1)
+    whole = policy.unroll(params, observations, previous)
+    np.testing.assert_allclose(whole.actions, acted, rtol=1e-4, atol=1e-5)
+    first = policy.unroll(params, observations[:2], previous[:2])
+    second = policy.unroll(params, observations[2:], previous[2:], first.state)
+    np.testing.assert_allclose(second.actions, whole.actions[2:], rtol=1e-5, atol=1e-6)
+    if policy.state_size:
+        assert whole.hidden.shape == (5, 8, policy.hidden_size, 2)
+        np.testing.assert_array_equal(whole.hidden[-1], whole.state[0])
+        forgetful = policy.unroll(params, observations[2:], previous[2:]).actions
+        assert not np.allclose(forgetful, whole.actions[2:], atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["dense", "convolutions"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_gradient_is_that_of_central_differences(name):
     policy = POLICIES[name]
     params = random_params(policy, 2)
     rng = np.random.default_rng(2)
-    observations = rng.integers(0, 256, (2, 5, policy.n_channels, 2))
-    unrolled = policy.unroll(params, observations, dtype=np.float64)
+    observations = rng.integers(0, 256, (3, 5, policy.n_channels, 2))
+    observations[:, :2] = observations[:, 2:3]
+    previous, state = rng.uniform(-1, 1, (3, policy.n_actions, 2)), None
+    if policy.state_size:
+        state = tuple(rng.uniform(-1, 1, (2, 5, policy.hidden_size, 2)))
+        for part in state:
+            part[0] = part[1]
+
+    def unroll(params):
+        return policy.unroll(params, observations, previous, state, dtype=np.float64)
+
+    unrolled = unroll(params)
     weights = rng.standard_normal(unrolled.actions.shape)
-    check_gradients(
-        lambda params: (policy.unroll(params, observations, dtype=np.float64).actions * weights).sum(),
-        [unrolled.gradient(weights)],
-        [params],
-    )
+    by_hidden = rng.standard_normal(unrolled.hidden.shape) if policy.state_size else None
+
+    def loss(params):
+        one = unroll(params)
+        return (one.actions * weights).sum() + (0 if by_hidden is None else (one.hidden * by_hidden).sum())
+
+    check_gradients(loss, [unrolled.gradient(weights, by_hidden)], [params])
 
 
 @pytest.mark.parametrize("name", ["convolutions", "dense"])
@@ -230,6 +267,74 @@ def test_gradient_is_that_of_pytorch(name, dtype, tolerance):
     gradient = unrolled.gradient(unrolled.actions - data[f"{name}_targets"])
     expected = data[f"{name}_gradient"]
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if "memory" in name])
+def test_cells_stay_with_their_patches_where_a_run_goes_on(name):
+    """Of only some candidates, or with other patches: from the same states, and the same action before."""
+    policy = POLICIES[name]
+    rng = np.random.default_rng(3)
+    population = np.stack([random_params(policy, seed) for seed in range(3)])
+    pictures = rng.integers(0, 256, (6, 3, 7, policy.n_channels, 4))
+    weights, order, rows = policy.prepare(population), rng.permutation(7), np.array([2, 0])
+    whole, part, other = policy.start(weights, 7, 4), policy.start(weights, 7, 4), policy.start(weights, 7, 4)
+    for number, seen in enumerate(pictures):
+        if number == 3:
+            part = part.keep(rows)
+            state = tuple(array[:, order] for array in whole.state())
+            other.resume(whole, state)
+        whole.observations[...] = seen
+        part.observations[...] = seen if number < 3 else seen[rows]
+        other.observations[...] = seen[:, order]
+        for run in (whole, part, other):
+            run.step()
+        if number >= 3:
+            np.testing.assert_array_equal(part.actions, whole.actions[rows])
+            np.testing.assert_array_equal(other.actions, whole.actions)
+            for array, moved in zip(whole.state(), other.state()):
+                np.testing.assert_array_equal(array[:, order], moved)
+    assert np.abs(np.diff(whole.state()[0], axis=1)).max() > 0.01
+
+
+def blinks(rng, n_sequences):
+    """Sequences in which a patch blinks at first, and at last the same or another; 1 if it is the same, or else -1."""
+    seen = np.zeros((4, 6, 8, n_sequences))
+    seen[:, :, ::2] = 60
+    first, same, each = rng.integers(0, 6, n_sequences), rng.random(n_sequences) < 0.5, np.arange(n_sequences)
+    last = np.where(same, first, (first + rng.integers(1, 6, n_sequences)) % 6)
+    seen[0, first, 4:6, each] = seen[3, last, 4:6, each] = 200
+    return seen, np.where(same, 1.0, -1.0)
+
+
+def test_cells_with_a_memory_learn_what_no_set_of_patches_says():
+    sizes = dict(n_actions=1, grid=(2, 2), n_frames=2, patch_size=2, proj_dim=4, table_size=4, head="dense")
+    rng = np.random.default_rng(0)
+    without = ps.PatchPolicy(**sizes, head_sizes=(8,))
+    seen, answers = blinks(rng, 64)
+    run = without.start(without.prepare(without.initial(rng)[None]), 6, 64)
+    run.observations[0] = seen[3]
+    run.step()
+    assert len(np.unique(run.actions)) == 1 < len(np.unique(answers))
+
+    policy = ps.PatchPolicy(**sizes, head_sizes=(8,), hidden_size=8)
+    params = policy.initial(rng)
+    adam = Adam(np.zeros(len(params)), np.zeros(len(params)))
+    for _ in range(150):
+        seen, answers = blinks(rng, 32)
+        unrolled = policy.unroll(params, seen)
+        d_actions = np.zeros_like(unrolled.actions)
+        d_actions[3, 0] = 2 * (unrolled.actions[3, 0] - answers) / 32
+        params = adam.step(params, unrolled.gradient(d_actions), 0.01)
+    seen, answers = blinks(rng, 64)
+    np.testing.assert_array_equal(np.sign(policy.unroll(params, seen).actions[3, 0]), answers)
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    policy = POLICIES["memory"]
+    with pytest.raises(ps.InputError, match="state must be h and c"):
+        policy.unroll(
+            random_params(policy, 0), np.zeros((1, 3, policy.n_channels, 1)), None, (np.zeros((3, 5, 2)),) * 2
+        )
 
 
 def test_a_choice_has_no_gradient():
@@ -249,6 +354,7 @@ def test_a_choice_has_no_gradient():
         (dict(head="dense", convolutions=((4, 40, 1),)), "convolutions"),
         (dict(head="dense", convolutions=((4, 3),)), "convolutions"),
         (dict(proj_dim=0), "proj_dim"),
+        (dict(hidden_size=-1), "hidden_size"),
     ],
 )
 def test_impossible_sizes_are_refused(sizes, message):
@@ -296,12 +402,14 @@ def test_no_order_of_patches_changes_a_bit(name, n_features, spread, whole, plai
     rng = np.random.default_rng(seed)
     params = random_params(policy, seed, spread)
     first, second = policy.agent(params), policy.agent(params)
+    order = rng.permutation(n_features)
     for _ in range(3):
         pixels = rng.integers(0, 256, (n_features, policy.n_channels)).astype(np.float32)
         pixels[rng.random(n_features) < plain] = rng.integers(0, 256)
         if not whole:
             pixels += rng.standard_normal(pixels.shape, dtype=np.float32)
-        order = rng.permutation(n_features)
+        if not policy.state_size:  # what is remembered is of a place
+            order = rng.permutation(n_features)
         np.testing.assert_array_equal(first.act(pixels), second.act(pixels[order]))
         np.testing.assert_array_equal(first.latent, second.latent)
         np.testing.assert_array_equal(first.attention[:, order], second.attention)

@@ -11,8 +11,12 @@ import pisensory as ps
 from pisensory.cli import main
 from pisensory.cloning import episodes
 from pisensory.cloning.episodes import EpisodeStore, collect, draw_windows
+from pisensory.cloning.loop import Cloning
+from pisensory.cloning.settings import CloneSettings
+from pisensory.executors import SerialExecutor
 from pisensory.files import map_npz, read_npz, write_npz
 from pisensory.rollout import live, single_chunk
+from pisensory.runs import read_config
 from pisensory.tasks import task_from_text
 from pisensory.teachers import TEACHERS, player
 
@@ -204,15 +208,18 @@ def test_files_are_mapped_and_not_read(tmp_path):
         map_npz(tmp_path / "a.npz")
 
 
-def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, racing):
+@pytest.mark.parametrize("hidden_size", [0, 3])
+def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, racing, hidden_size):
     task = dataclasses.replace(racing, view="coarse", max_steps=12)
-    student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense")
+    student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense", hidden_size=hidden_size)
     settings = {"rounds": 3, "teacher_rounds": 1, "dagger": True, "updates": 3, "n_eval_episodes": 1, "batch_size": 2}
     teacher = TEACHERS["driver"]()
     whole = ps.clone(student, teacher, task, tmp_path / "whole", **settings)
     for _ in range(3):
         parts = ps.clone(student, teacher, task, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
     np.testing.assert_array_equal(whole.params, parts.params)
+    saved = read_config(tmp_path / "parts")["training"]
+    assert (saved["windows"], saved["window"]) == ((16, 30) if hidden_size else (64, 1))
     with pytest.raises(ps.InputError, match="teacher"):
         ps.clone(student, TEACHERS["driver"](braking=9.0), task, tmp_path / "parts", resume=True, **settings)
 
@@ -248,3 +255,25 @@ def test_parts_of_a_mixture_have_settings_of_their_task(racing):
     assert task_from_text("mix: " + mixture.parts[1].label).tasks[0] == mixture.tasks[1]
     with pytest.raises(ps.InputError, match="no setting 'kind'"):
         task_from_text("mix: carracing kind=x")
+
+
+def test_a_student_with_a_memory_is_held_to_whole_episodes_and_learns_from_the_states_it_had(tmp_path, racing):
+    task = dataclasses.replace(racing, view="coarse")
+    student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense", hidden_size=3)
+    settings = CloneSettings(window=10, windows=4, batch_size=3, n_eval_episodes=1)
+    learner = Cloning(student, TEACHERS["driver"](), task, settings, None, SerialExecutor(), tmp_path)
+    loss = learner._held_out_loss()
+    batch = learner._held_out
+    steps = np.repeat(np.arange(len(batch.alive))[:, None], 3, axis=1)
+    whole = batch.look(steps, np.arange(3), task.senses.n_frames)
+    unrolled = student.unroll(learner.params, whole, batch.previous_actions)
+    alive = batch.alive[:, None]
+    errors = (unrolled.actions - batch.labels) ** 2 * alive
+    assert np.isclose(loss, errors.sum() / (alive.sum() * task.n_actions), rtol=1e-5)
+    np.testing.assert_allclose(learner._watch(batch), unrolled.actions, atol=1e-5)
+
+    noted = collect(TEACHERS["driver"](), (student, learner.params), task, 3, 5, state_every=5)
+    steps = np.repeat(np.arange(10)[:, None], 3, axis=1)
+    before = student.unroll(learner.params, noted.look(steps, np.arange(3), 4), noted.previous_actions[:10])
+    for array, expected in zip(noted.states[2], before.state):
+        np.testing.assert_allclose(array, expected, atol=1e-5)

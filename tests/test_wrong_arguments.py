@@ -53,7 +53,7 @@ def calls(folder):
         "AttentionAgentPolicy": (ps.AttentionAgentPolicy, {}),
         "CNNPolicy": (ps.CNNPolicy, {}),
         "CarRacingTask": (ps.CarRacingTask, {"max_steps": 3}),
-        "PatchPolicy": (ps.PatchPolicy, {}),
+        "PatchPolicy": (ps.PatchPolicy, {"hidden_size": 2}),
         "Patches": (ps.Patches, {"size": 6, "stride": 6}),
         "PongTask": (ps.PongTask, {"max_steps": 3}),
         "Mixture": (ps.Mixture, {"parts": (ps.Part(TASK),)}),

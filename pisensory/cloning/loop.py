@@ -125,10 +125,11 @@ def clone(
         updates: steps of descent a round (25).
         batch_size: episodes a batch (64; of pictures 8).
         memory: latest batches to choose from (60).
-        window: the shortest sequence, in steps (100).
+        window: the shortest sequence, in steps (100; 30 for a student with a memory that sees pictures).
         windows: how many sequences a step of descent takes, each of just `window` steps, that begin anywhere in the
             episodes of a batch, with the state that the student had there; 0 for whole episodes from their beginning,
-            of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures).
+            of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures, 16
+            for one with a memory).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
         occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
             this, and each of its sequences which; for a student of any number of inputs (0).
@@ -201,8 +202,8 @@ def clone(
 def _usual(student: Policy, task: Task) -> dict[str, int]:
     """Return the settings that are not the usual ones for such a student of such a task."""
     pictures = task.senses.whole
-    steps = {"windows": 64, "window": 1} if pictures and not student.state_size else {}
-    return {**({"batch_size": 8} if pictures else {}), **steps}
+    steps = {"windows": 16, "window": 30} if student.state_size else {"windows": 64, "window": 1}
+    return {"batch_size": 8, **steps} if pictures else {}
 
 
 def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None:
@@ -405,12 +406,27 @@ class Cloning(Learner):
                 (self.settings.seed, _HELD_OUT),
             )  # fmt: skip
         batch = self._held_out
-        if len(batch.newest):
-            generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
-            batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
-        actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
+        if len(batch.newest) and self.policy.state_size:
+            actions = self._watch(batch)
+        else:
+            if len(batch.newest):
+                generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
+                batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
+            actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
         return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])
+
+    def _watch(self, batch: Batch) -> np.ndarray:
+        """Return what the student answers (step, action, episode) to whole episodes of pictures, a window at a time."""
+        n_steps, n_episodes = batch.alive.shape
+        episodes, state, answers = np.arange(n_episodes), None, []
+        for start in range(0, n_steps, self.settings.window):
+            steps = np.arange(start, min(start + self.settings.window, n_steps))
+            seen = batch.look(np.repeat(steps[:, None], n_episodes, axis=1), episodes, self.task.senses.n_frames)
+            unrolled = self.policy.unroll(self.params, seen, batch.previous_actions[steps], state)
+            answers.append(unrolled.actions)
+            state = unrolled.state
+        return np.concatenate(answers)
 
     def state(self) -> State:
         """Return all that is learnt, the optimizer's moments, and which batches are in use."""

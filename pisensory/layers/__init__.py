@@ -32,12 +32,12 @@ from .attention import (
 )
 from .blocks import LARGEST_OUTPUT, Block, as_block, as_weights, exact_side_by_side, make_block, wide_block
 from .dense import Dense, dense_layers, dense_layers_back, fold_dense, make_dense, unfold_dense
-from .lstm import Gates, as_gates, fold_lstm, lstm_step, lstm_step_back, unfold_lstm
+from .lstm import Gates, LSTMSteps, as_gates, fold_lstm, lstm_step, lstm_step_back, open_forget_gates, unfold_lstm
 
 __all__ = [
-    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "SingleSum", "as_block", "as_gates", "as_weights",
-    "attention_step", "attention_step_back", "count_values", "dense_layers", "dense_layers_back", "exact_side_by_side",
-    "exact_weighted_sum", "fold_attention", "fold_dense", "fold_lstm", "lstm_step", "lstm_step_back", "make_block",
-    "make_dense", "make_exact_sum", "positional_table", "softmax_step", "softmax_step_back", "unfold_attention",
-    "unfold_dense", "unfold_lstm", "wide_block",
+    "LARGEST_OUTPUT", "Block", "Dense", "ExactSum", "Gates", "LSTMSteps", "SingleSum", "as_block", "as_gates",
+    "as_weights", "attention_step", "attention_step_back", "count_values", "dense_layers", "dense_layers_back",
+    "exact_side_by_side", "exact_weighted_sum", "fold_attention", "fold_dense", "fold_lstm", "lstm_step",
+    "lstm_step_back", "make_block", "make_dense", "make_exact_sum", "open_forget_gates", "positional_table",
+    "softmax_step", "softmax_step_back", "unfold_attention", "unfold_dense", "unfold_lstm", "wide_block",
 ]  # fmt: skip

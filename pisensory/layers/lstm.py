@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import Block
+from .blocks import Block, wide_block
 
+_OPEN = 2.0  # the bias of a forget gate that lets through 88 %
 # Arrays without axes: a ufunc takes them quicker than numbers.
 _ONE, _TWO, _HALF = (np.array(number, np.float32) for number in (1.0, 2.0, 0.5))
 
@@ -46,6 +47,16 @@ def unfold_lstm(d_folded: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "w_input": joined[..., : -1 - size], "w_hidden": 0.5 * joined[..., -size:], "b_input": bias, "b_hidden": bias,
     }  # fmt: skip
+
+
+def open_forget_gates(b_input: np.ndarray) -> None:
+    """Set the biases (4 hidden,) of a new LSTM's forget gates, in place, such that they are open.
+
+    An LSTM that forgets finds no use for what came long before, and does not learn to keep it: Jozefowicz et al.,
+    "An Empirical Exploration of Recurrent Network Architectures", 2015, section 2.3.
+    """
+    size = len(b_input) // 4
+    b_input[size : 2 * size] = _OPEN
 
 
 class Gates(NamedTuple):
@@ -157,3 +168,49 @@ def lstm_step_back(
     np.multiply(d_gates.update, slope, out=d_gates.update)
     d_weights += d_gates.block.matrices @ inputs.matrices.swapaxes(2, 3)
     return (weights[..., -len(cell) :].swapaxes(2, 3) @ d_gates.block.matrices)[0, 0]
+
+
+class LSTMSteps:
+    """Sequences through an LSTM, one a column; all of their steps are kept for the way back.
+
+    Args:
+        weights: (1, 1, 4 hidden, channel) of `fold_lstm`.
+        inputs: (step, input, column).
+        doubled_hidden, cell: 2 h and c before the first step (hidden, column).
+
+    Attributes:
+        heard: the constant one and 2 h after each step (step, 1 + hidden, column).
+        cell: c before the first step and after each (step + 1, hidden, column).
+    """
+
+    def __init__(self, weights: np.ndarray, inputs: np.ndarray, doubled_hidden: np.ndarray, cell: np.ndarray) -> None:
+        n_steps, n_inputs, n_columns = inputs.shape
+        size = len(cell)
+        # The hidden state after a step is an input of the next.
+        whole = np.empty((n_steps + 1, n_inputs + 1 + size, n_columns), inputs.dtype)
+        whole[:-1, :n_inputs], whole[:, n_inputs], whole[0, n_inputs + 1 :] = inputs, 1, doubled_hidden
+        self._weights, self._inputs = weights, [wide_block(planes) for planes in whole]
+        self._doubled_hidden, self.heard = whole[:, n_inputs + 1 :], whole[1:, n_inputs:]
+        self.cell = np.empty((n_steps + 1, size, n_columns), inputs.dtype)
+        self.cell[0] = cell
+        gates, squashed = np.empty((n_steps, 4 * size, n_columns), inputs.dtype), np.empty_like(self.cell[1:])
+        self._gates = [as_gates(wide_block(block), tanh) for block, tanh in zip(gates, squashed)]
+        for step, gate in enumerate(self._gates):
+            lstm_step(
+                weights, self._inputs[step], gate, self.cell[step], self.cell[step + 1], self._doubled_hidden[step + 1]
+            )
+
+    def back(self, d_heard: np.ndarray) -> np.ndarray:
+        """Return the gradient by the weights, from that by 2 h after each step (step, hidden, column).
+
+        The gradient given is of what looks at the states; what goes through later steps is added here.
+        """
+        d_weights, d_cell = np.zeros_like(self._weights), np.zeros_like(self.cell[0])
+        d_before = np.zeros_like(d_cell)  # the gradient by 2 h, through the step after
+        d_gates = as_gates(wide_block(np.empty_like(self._gates[0].block.planes)), np.empty_like(d_cell))
+        for step in reversed(range(len(d_heard))):
+            d_before = lstm_step_back(
+                self._weights, self._inputs[step], self._gates[step], self.cell[step], self._doubled_hidden[step + 1],
+                d_heard[step] + d_before, d_cell, d_weights, d_gates,
+            )  # fmt: skip
+        return d_weights

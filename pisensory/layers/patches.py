@@ -7,7 +7,7 @@ frame f, as intensities from 0 to 1:
     value = W_v (g z_0 + c, ..., g z_n + c) + b_v              z_f = (x_f - mean x_f) / sqrt(var x_f + 1e-5)
 
 A softmax over patches does not see what all keys share, so the action's columns and b_k change nothing, and are
-left out of `fold_patches`: their gradient is zero.
+left out: their gradient is zero.
 
 Sums of floats, and products of matrices, depend on the order of their rows. So patches are put in an order of their own
 first, which depends on nothing but their bits: what is computed of them then is the same in whatever order they came.
@@ -126,51 +126,71 @@ def distinct(patches: np.ndarray) -> Distinct:
     return Distinct(ordered[is_new], np.bincount(numbers), numbers)
 
 
-def fold_patches(
-    w_key: np.ndarray,
-    w_value: np.ndarray,
-    b_value: np.ndarray,
-    gain: np.ndarray | None = None,
-    bias: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fold the layers that make keys and values of pixels, for `project_patches`.
+def fold_changes(weights: np.ndarray) -> np.ndarray:
+    """Fold a layer of the differences of frames, for gray levels.
 
     Args:
-        w_key: W_k (candidate, projection, frame - 1, pixel), for the differences of frames.
+        weights: (candidate, output, frame - 1, pixel).
+
+    Returns:
+        (candidate, frame - 1 and pixel, output), for `changes`.
+    """
+    return _flat(weights / WHITE)
+
+
+def fold_values(
+    w_value: np.ndarray, b_value: np.ndarray, gain: np.ndarray | None = None, bias: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fold the layers that make values of pixels, for `patch_values`.
+
+    Args:
         w_value: W_v (candidate, projection, frame, pixel).
         b_value: b_v (candidate, projection).
         gain, bias: g and c (candidate, pixel), one and zero if None.
 
     Returns:
-        Weights of the keys (candidate, frame - 1 and pixel, projection), of the values (candidate, frame and pixel,
-        projection), and the values' constant (candidate, projection).
+        Weights (candidate, frame and pixel, projection), and the constant (candidate, projection).
     """
     if bias is not None:
         b_value = b_value + np.einsum("cdfp,cp->cd", w_value, bias)
     if gain is not None:
         w_value = w_value * gain[:, None, None]
-    to_keys, to_values = (w.reshape(*w.shape[:2], -1).swapaxes(1, 2) for w in (w_key / WHITE, w_value))
-    return to_keys, to_values, b_value
+    return _flat(w_value), b_value
 
 
-def project_patches(
-    rows: np.ndarray, to_keys: np.ndarray, to_values: np.ndarray, constant: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keys and values (row, projection), float32, of patches.
+def _flat(weights: np.ndarray) -> np.ndarray:
+    return weights.reshape(*weights.shape[:2], -1).swapaxes(1, 2)
+
+
+def cut_levels(rows: np.ndarray) -> np.ndarray:
+    """Return gray levels within the bounds in which patches are seen."""
+    return np.clip(rows, -_BRIGHTEST, _BRIGHTEST)
+
+
+def changes(rows: np.ndarray, n_pixels: int) -> np.ndarray:
+    """Return the differences of frames (..., frame - 1 and pixel) of patches (..., frame and pixel)."""
+    return rows[..., n_pixels:] - rows[..., :-n_pixels]
+
+
+def patch_keys(heard: np.ndarray, to_keys: np.ndarray) -> np.ndarray:
+    """Return the keys (row, projection), float32, of what they are made of (row, input). Sums are float64."""
+    return _as_float32(heard @ to_keys)
+
+
+def patch_values(rows: np.ndarray, n_pixels: int, to_values: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """Return the values (row, projection), float32, of patches.
 
     Args:
         rows: gray levels (row, channel), float32, channels in the order frame, pixel.
-        to_keys, to_values, constant: of one candidate, of `fold_patches`. Sums are made in their dtype.
+        n_pixels: of a patch in one frame.
+        to_values, constant: of one candidate, of `fold_values`. Sums are made in their dtype.
     """
-    rows = np.clip(rows, -_BRIGHTEST, _BRIGHTEST)
-    n_pixels = len(to_values) - len(to_keys)
-    keys = (rows[:, n_pixels:] - rows[:, :-n_pixels]) @ to_keys
     by_frame = rows.reshape(len(rows), -1, n_pixels)
     # Without its level a patch that is almost flat keeps the digits in which its pixels differ.
     normed, _ = layer_norm(by_frame - by_frame[:, :, :1], NORM_EPSILON * WHITE**2)
     values = normed.reshape(rows.shape) @ to_values
     values += constant
-    return _as_float32(keys), _as_float32(values)
+    return _as_float32(values)
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:

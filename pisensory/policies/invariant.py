@@ -23,7 +23,6 @@ from ..errors import MAX_FACTOR, MAX_SIZE, InputError, check_bool, check_int, ch
 from ..parameters import Vector, check_params, dense_shapes, unflatten
 from .base import Policy, PolicyRun, State, Unrolled, Weights, all_steps, per_step
 
-_OPEN = 2.0  # the bias of a forget gate that lets through 88 %
 # How many columns attention takes together, of several steps of a sequence: fewer calls, and yet they stay in a core's
 # cache.
 _COLUMNS = 2048
@@ -103,13 +102,9 @@ class InvariantPolicy(Policy):
         return {**shapes, **dense_shapes("head", (self.n_embeddings, *self.head_sizes, self.n_actions))}
 
     def initial(self, generator: np.random.Generator) -> np.ndarray:
-        """Return a first vector (parameter,): as of any policy, but with forget gates that are open.
-
-        An LSTM that forgets finds no use for what came long before, and does not learn to keep it: Jozefowicz et al.,
-        "An Empirical Exploration of Recurrent Network Architectures", 2015, section 2.3.
-        """
-        params, size = super().initial(generator), self.hidden_size
-        params[self.layout["b_input"][0]][size : 2 * size] = _OPEN
+        """Return a first vector (parameter,): as of any policy, but with forget gates that are open."""
+        params = super().initial(generator)
+        layers.open_forget_gates(params[self.layout["b_input"][0]])
         return params
 
     def attention_steps(self, n_features: int) -> tuple[Any, Any]:

@@ -151,42 +151,18 @@ class LSTMSequence(Unrolled):
         self.policy = policy
         self._lstm, act = weights
         self._act = act[0, 0]
-        n_steps, n_seen, n_episodes = observations.shape
-        size, dtype = policy.hidden_size, observations.dtype
-        # As in LSTMRun; the hidden state after a step is an input of the next.
-        inputs = np.empty((n_steps + 1, n_seen + policy.n_actions + 1 + size, n_episodes), dtype)
-        inputs[:-1, :n_seen] = np.clip(observations, -_LARGEST, _LARGEST)
-        inputs[:-1, n_seen : -1 - size] = previous_actions
-        inputs[:, -1 - size] = 1
-        self._cell = np.empty((n_steps + 1, size, n_episodes), dtype)
-        self._doubled_hidden = inputs[:, -size:]
-        self._doubled_hidden[0], self._cell[0] = 2 * state[0][0], state[1][0]
-        self._inputs = [layers.wide_block(planes) for planes in inputs]
-        gates, squashed = np.empty((n_steps, 4 * size, n_episodes), dtype), np.empty_like(self._cell[1:])
-        self._gates = [layers.as_gates(layers.wide_block(block), tanh) for block, tanh in zip(gates, squashed)]
-        for step, gate in enumerate(self._gates):
-            layers.lstm_step(
-                self._lstm, self._inputs[step], gate, self._cell[step], self._cell[step + 1],
-                self._doubled_hidden[step + 1],
-            )  # fmt: skip
-        self._heard = inputs[1:, -1 - size :]
-        self.actions = np.tanh(self._act @ self._heard)
+        hidden, cell = state
+        inputs = np.concatenate([np.clip(observations, -_LARGEST, _LARGEST), previous_actions], axis=1)
+        self._steps = layers.LSTMSteps(self._lstm, inputs, 2 * hidden[0], cell[0])
+        self.actions = np.tanh(self._act @ self._steps.heard)
 
     @property
     def state(self) -> State:
         """The h and c after the last step, each (1, hidden, episode)."""
-        return 0.5 * self._doubled_hidden[-1:], self._cell[-1:].copy()
+        return 0.5 * self._steps.heard[-1:, 1:], self._steps.cell[-1:].copy()
 
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         d_scores = d_actions * (1 - self.actions**2)
-        d_act = np.einsum("tae,the->ah", d_scores, self._heard)
-        d_heard = self._act[:, 1:].T @ d_scores
-        d_lstm, d_cell = np.zeros_like(self._lstm), np.zeros_like(self._cell[0])
-        d_before = np.zeros_like(d_cell)  # the gradient by 2 h, through the step after
-        d_gates = layers.as_gates(layers.wide_block(np.empty_like(self._gates[0].block.planes)), np.empty_like(d_cell))
-        for step in reversed(range(len(d_heard))):
-            d_before = layers.lstm_step_back(
-                self._lstm, self._inputs[step], self._gates[step], self._cell[step], self._doubled_hidden[step + 1],
-                d_heard[step] + d_before, d_cell, d_lstm, d_gates,
-            )  # fmt: skip
+        d_act = np.einsum("tae,the->ah", d_scores, self._steps.heard)
+        d_lstm = self._steps.back(self._act[:, 1:].T @ d_scores)
         return {**layers.unfold_lstm(d_lstm), "w_action": 0.5 * d_act[:, 1:], "b_action": d_act[:, 0]}
