@@ -146,6 +146,7 @@ def _cut_episodes(task: Task, n_episodes: int, least_rows: int = 1) -> np.ndarra
     # At least four columns: for fewer, BLAS takes kernels that round by the stride of the block, and that
     # depends on how many rows are stepped together.
     block = max(4, _ceil_divide(n_episodes, n_blocks))
+    n_blocks = _ceil_divide(n_episodes, block)  # of which none is without an episode
     numbers = np.arange(n_blocks * block).reshape(n_blocks, block)
     return np.where(numbers < n_episodes, numbers, -1)
 
