@@ -21,11 +21,6 @@ LONGEST = [
 ]  # fmt: skip
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: while tests wait for processes, browsers and disks, another works."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     places = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
