@@ -100,7 +100,7 @@ def facts() -> None:
     seen = list(in_mid_court())
     print(f"sticky: {len(seen)} steps with a ball in mid-court")
     for stride in STRIDES:
-        alike(Patches(6, stride), seen)
+        alike(Patches(ps.PongTask.seen.patches.size, stride), seen)
 
 
 def in_mid_court() -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
@@ -118,8 +118,8 @@ def in_mid_court() -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
 
 def alike(patches: Patches, seen: list[tuple[np.ndarray, tuple[int, int]]]) -> None:
     """Print in which places the ball looks the same to an agent that sees the set of these patches."""
-    starts = np.arange(0, ps.PongTask.seen.size - 5, patches.stride)
-    inside = np.outer(*(np.isin(starts, court) & np.isin(starts + 6, court) for court in COURT)).ravel()
+    starts = np.arange(0, ps.PongTask.seen.size - patches.size + 1, patches.stride)
+    inside = np.outer(*(np.isin(starts, court) & np.isin(starts + patches.size, court) for court in COURT)).ravel()
     places: dict[bytes, set[tuple[int, int]]] = collections.defaultdict(set)
     for stack, place in seen:
         middle = patches.cut(stack)[inside]

@@ -114,20 +114,19 @@ def study(lesson: Lesson) -> Outcome:
             share * loss, lesson.identify * share * d_classifier, lesson.identify * share * d_hidden
         )  # fmt: skip
     if lesson.matching and lesson.plain is not None and unrolled.hidden is not None:
-        d_matching = _match(lesson, unrolled.hidden)
+        d_matching = _match(lesson, lesson.plain, unrolled.hidden)
         d_hidden = d_matching if d_hidden is None else d_hidden + d_matching
     gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
     return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float((difference**2).sum()) / n_actions, loss)
 
 
-def _match(lesson: Lesson, hidden: np.ndarray) -> np.ndarray:
+def _match(lesson: Lesson, plain: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """Return the gradient by the features (step, feature, hidden, episode) of their difference from those without.
 
     The mean squared difference, times its weight; the features without the random layer stand for what is right, so
     that there is no gradient through them. Source: Lee et al., 2020, equation 2, and the authors' own code.
     """
-    assert lesson.plain is not None
-    right = lesson.policy.unroll(lesson.params, lesson.plain, lesson.previous_actions, lesson.state).hidden
+    right = lesson.policy.unroll(lesson.params, plain, lesson.previous_actions, lesson.state).hidden
     difference = (hidden - right) * lesson.alive[:, None, None]
     return 2 * lesson.matching / (lesson.n_alive * hidden.shape[1] * hidden.shape[2]) * difference
 

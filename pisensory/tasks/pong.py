@@ -113,6 +113,11 @@ class Court(NamedTuple):
     knob: float
     late: int
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether there is a ball that flies towards the own paddle."""
+        return self.has_ball and self.across > 0
+
 
 class PongGame:
     """The console with the game in it, stepped like an environment of Gymnasium.

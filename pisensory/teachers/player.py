@@ -27,9 +27,9 @@ _KNOB = 24.5, 190.5  # the rows that it reaches
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
 _HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond which it does not
 _CHOOSE_UNTIL = 125  # column up to which a return is chosen
-# The row to wait in, and the time to get there. At the end of the knob's way all is as it was before, whatever was
-# done before: so games repeat themselves, and what an agent did wrong is forgotten.
-_HOME, _HOME_TICKS = _KNOB[1], 17
+# The row to wait in. At the end of the knob's way all is as it was before, whatever was done before: so games repeat
+# themselves, and what an agent did wrong is forgotten.
+_HOME = _KNOB[1]
 _SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, but for half a row
 _MARGIN = 0.5  # from the output of the best action to that of any other
 _LENGTH = 13.0  # rows of the paddle that return the ball
@@ -85,8 +85,8 @@ class Player(Teacher):
         def play() -> np.ndarray:
             nonlocal chosen
             court = world.look()
-            if not hand.is_coming(court) or court.column >= _CHOOSE_UNTIL:
-                chosen = chosen if hand.is_coming(court) else None
+            if not court.is_coming or court.column >= _CHOOSE_UNTIL:
+                chosen = chosen if court.is_coming else None
             elif chosen is None:
                 chosen = self._choose(world, hand, court)
             costs = hand.costs(court, chosen)
@@ -128,7 +128,7 @@ class Player(Teacher):
         with world.rehearsal():
             for step in range(most):
                 court = world.look()
-                is_first = is_first and hand.is_coming(court)
+                is_first = is_first and court.is_coming
                 points, over = world.advance(_best_action(hand.costs(court, option if is_first else None)))
                 if points or over:
                     return points, step
@@ -152,10 +152,6 @@ class _Hand:
         other.__dict__.update(self.__dict__)
         return other
 
-    def is_coming(self, court: Any) -> bool:
-        """Return whether the ball flies towards the paddle."""
-        return bool(court.has_ball and court.across > 0)
-
     def costs(self, court: Any, option: Return | None) -> np.ndarray:
         """Return what each of _PLANS costs, in rows of error (plan,), and remember the court.
 
@@ -163,14 +159,14 @@ class _Hand:
             court: as it is now.
             option: how to meet the ball; None to send it away from the other paddle.
         """
-        coming = self.is_coming(court)
+        coming = court.is_coming
         if not court.has_ball:
             self.returns = 0
         elif self._was_coming and not coming:
             self.returns += 1
         self._was_coming = coming
         if not coming or court.column >= _PAST:
-            return np.abs(_reach(court, _HOME_TICKS) - _HOME) + _EFFORT
+            return np.abs(_reach(court, _SETTLED + 1) - _HOME) + _EFFORT
         n_steps = max((_HIT - court.column) / court.across, 0.0)
         row = _bounce(court.row + court.down * n_steps)
         up = court.other + 7.5 > _MIDDLE
