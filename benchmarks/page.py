@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import pisensory as ps
 from pisensory.page import write_page
 
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 FRAMES, ROUNDS, SECONDS = 300, 7, 5
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     random = 0.1 * np.random.default_rng(0).standard_normal(policy.n_params)
     params = ps.load_params(sys.argv[1]) if len(sys.argv) > 1 else random
     models = {"one": (policy, params), "two": (policy, params)}
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         path = Path(folder) / "page.html"
         write_page(path, models)

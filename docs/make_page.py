@@ -25,6 +25,7 @@ from pisensory.page import PageSettings, fingerprint, write_page
 
 DOCS = Path(__file__).parent
 CLAIMS = DOCS.parent / "pisensory" / "page" / "claims.json"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 STARTS = 100
 MOST_STEPS = 800  # of the picture's run, which ends soon after the first agent is upright again
 
@@ -36,7 +37,7 @@ def main(names: list[str]) -> None:
         sys.exit(f"give two models, an invariant one and one to set beside it, not {len(names)}")
     models = {Path(name).stem: ps.load_policy(model_path(name) if name in model_names() else name) for name in names}
     with sync_playwright() as driver:
-        executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
         browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         size = {"width": 1280, "height": 800}
         tab = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")

@@ -16,6 +16,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The files that take the longest, which begin first: at the end, only short tests are left to share out.
 LONGEST = [
+    "test_page_story", "test_page_address",
     "test_report", "test_crashes", "test_models", "test_recipe", "test_sweep", "test_commands", "test_clusters",
     "test_walkthrough", "test_runs", "test_cli", "test_clone", "test_wrong_arguments", "test_package",
 ]  # fmt: skip

@@ -553,7 +553,9 @@ function outcome(page, scenario, chosen, seed) {
     run.runUntil(from);
     run.beginTry();
   }
-  run.runUntil(until);
+  const open = ({ again, lost }) => again === null && !lost;
+  const more = () => run.script.length || run.every || run.contenders.some(open); // whether what is left can change it
+  while (run.steps < until && more()) run.step();
   const counted = (contender) => (from && contender.losses ? [] : contender.recoveries);
   return { tries: run.tries, recoveries: run.contenders.map(counted) };
 }

@@ -40,24 +40,41 @@ def random_start(draw):
     return "#" + "&".join(f"{name}={value}" for name, value in settings.items())
 
 
-def random_deed(draw, tab):
-    """Do one thing that a visitor may do."""
+_DO = """deeds => {
+  const find = (selector) => document.querySelector(selector), hands = {
+    click: (selector) => find(selector).click(),
+    plug(share) {
+      const buttons = document.querySelectorAll("#places button");
+      buttons[Math.floor(share * buttons.length)].click();
+    },
+    every(steps) {
+      find("#every").value = steps;
+      find("#every").dispatchEvent(new Event("change", { bubbles: true }));
+    },
+    drag: (pulls) => pulls.forEach((pull) => pisensory.act("drag", pull)),
+  };
+  for (const [name, value, steps] of deeds) {
+    hands[name](value);
+    pisensory.run.runUntil(pisensory.run.steps + steps);
+  }
+}"""
+
+
+def random_deed(draw):
+    """One thing that a visitor may do: a name and a value for `_DO`."""
     buttons = [
         "shuffle", "push-left", "push-right", "noise-less", "noise-more", "noise-more", "copies-less", "copies-more",
     ]  # fmt: skip
     deed = draw.randrange(8)
     if deed < 3:
-        tab.evaluate("id => document.getElementById(id).click()", draw.choice(buttons))
-    elif deed == 3:
-        place = draw.randrange(len(order(tab)))
-        tab.evaluate("place => document.querySelectorAll('#places button')[place].click()", place)
-    elif deed == 4:
-        tab.select_option("#every", draw.choice(["0", "25", "50", "200"]))
-    elif deed == 5:
-        tab.evaluate("document.querySelector('#divide').click()")
-    else:
-        pulls = [draw.randrange(-15, 16) * 2 for _ in range(3)] + [0] * draw.randrange(2)
-        tab.evaluate("pulls => pulls.forEach((pull) => pisensory.act('drag', pull))", pulls)
+        return "click", f"#{draw.choice(buttons)}"
+    if deed == 3:
+        return "plug", draw.random()
+    if deed == 4:
+        return "every", draw.choice(["0", "25", "50", "200"])
+    if deed == 5:
+        return "click", "#divide"
+    return "drag", [draw.randrange(-15, 16) * 2 for _ in range(3)] + [0] * draw.randrange(2)
 
 
 def test_random_sessions_are_repeated_state_for_state_from_their_addresses(show):
@@ -67,9 +84,8 @@ def test_random_sessions_are_repeated_state_for_state_from_their_addresses(show)
     for number in range(SESSIONS):
         draw = random.Random(number)
         open_address(tab, random_start(draw))
-        for _ in range(draw.randrange(10, 30)):
-            random_deed(draw, tab)
-            tab.evaluate("count => pisensory.run.runUntil(pisensory.run.steps + count)", draw.choice([0, 1, 5, 20, 60]))
+        deeds = [(*random_deed(draw), draw.choice([0, 1, 5, 20, 60])) for _ in range(draw.randrange(10, 30))]
+        tab.evaluate(_DO, deeds)
         steps(tab, 1)  # what was done last takes part in it
         text, complete = address(tab)
         assert complete
