@@ -58,11 +58,11 @@ def chromium():
 def wait(tab, condition):
     """Wait until a condition holds, asking from outside: the page forbids evaluation inside."""
     pause = 10  # ms, at first; asking takes time from what is waited for
-    for _ in range(160):
+    for _ in range(600):
         if tab.evaluate(condition):
             return
         tab.wait_for_timeout(pause)
-        pause = min(1.2 * pause, 200)
+        pause = min(1.2 * pause, 50)
     pytest.fail(f"in half a minute it never came to {condition}")
 
 

@@ -384,9 +384,13 @@ def test_nothing_is_read_aloud_that_did_not_change(show):
           for (const each of live) watcher.observe(each, { childList: true, characterData: true, subtree: true });
         }"""
     )
-    tab.click("#play")
-    wait(tab, "pisensory.run.steps > 60")
-    tab.click("#play")
+    tab.evaluate(
+        """async () => {
+          document.querySelector("#play").click();
+          while (pisensory.run.steps <= 60) await new Promise(requestAnimationFrame);
+          document.querySelector("#play").click();
+        }"""
+    )
     assert tab.evaluate("window.written") == []
 
 
