@@ -1,21 +1,25 @@
 """Makes the tables and pictures of pong.md.
 
     python docs/make_pong.py facts
+    python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
-`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `occlusion` scores
-each model with more and more of its patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png
-beside the published ones; without models it draws what is kept. `latent` draws images/pong-latent.png.
+`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `look-up` plays by
+heart, with patches removed: it does what the player did where it saw these patches and the fewest others. `occlusion`
+scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
+images/pong-occlusion.png beside the published ones; without models it draws what is kept. `latent` draws
+images/pong-latent.png.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +31,7 @@ from pisensory.figures import as_png
 from pisensory.figures.style import INK, PALETTE, PAPER, new_figure, sequential, styled
 from pisensory.files import atomic_write, write_text
 from pisensory.layers.patches import Patches
+from pisensory.tasks.perturbation import count_left
 from pisensory.tasks.pong import GAME, STICKINESS, PongGame
 from pisensory.teachers.player import Player
 
@@ -54,6 +59,8 @@ def main() -> None:
     jobs = parser.add_subparsers(required=True)
     job = jobs.add_parser("facts", help="count pictures, and places of the ball that look alike")
     job.set_defaults(run=lambda options: facts())
+    job = jobs.add_parser("look-up", help="play by heart, with patches removed")
+    job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
     job.add_argument("models", nargs="*", metavar="SHARE=MODEL", help="policy file or model, by the share in training")
     job.set_defaults(run=lambda options: occlusion(options.models))
@@ -72,14 +79,28 @@ class Step(NamedTuple):
     points: float
 
 
-def steps(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> Iterator[Step]:
-    """Yield each step of a game that has begun, before it is done; `choose` gives the buttons' scores."""
+def steps(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> Generator[Step, None, float]:
+    """Yield each step of a game that has begun, before it is done; `choose` gives the buttons' scores.
+
+    Returns the points made in all.
+    """
     stack, points, over = np.repeat(world.picture[None], 4, axis=0), 0.0, False
     while not over:
         action = int(np.argmax(choose(stack)))
         yield Step(stack, action, points)
         picture, reward, over, *_ = world.step(action)
         stack, points = np.concatenate([stack[1:], picture[None]]), points + reward
+    return points
+
+
+def score(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Play a game that has begun to its end; return the points."""
+    game = steps(world, choose)
+    while True:
+        try:
+            next(game)
+        except StopIteration as end:
+            return end.value
 
 
 def played(world: PongGame) -> Iterator[Step]:
@@ -170,6 +191,45 @@ def alike(patches: Patches, seen: list[Moment], *, remembers: bool) -> None:
         f"{patches.stride} pixels apart: {len(places)} sets of patches with the ball, {len(several)} of several places"
     )
     print(f"  rows apart {rows.most_common()}, columns {columns.most_common()}")
+
+
+def look_up() -> None:
+    """Print what a table of all that the player saw and did scores, with patches removed."""
+    cut, world = ps.PongTask.seen.patches.cut, PongGame(0.0)
+    names: dict[bytes, int] = {}  # of patches that are not of one color
+
+    def named(stack: np.ndarray, kept: Iterable[int]) -> collections.Counter[int]:
+        patches = cut(stack)[np.sort(kept)]
+        return collections.Counter(
+            names.setdefault(patch.tobytes(), len(names)) for patch in patches if (patch != patch[0]).any()
+        )
+
+    n_patches = ps.PongTask().n_features
+    done: dict[frozenset[tuple[int, int]], int] = {}
+    for n_idle in range(1, 5):  # the four games that there are
+        world.begin(n_idle)
+        for step in played(world):
+            seen = named(step.stack, range(n_patches))
+            done[frozenset(seen.items())] = step.action
+    table = np.zeros((len(done), len(names)), np.int16)
+    for row, seen in zip(table, done):
+        for name, count in seen:
+            row[name] = count
+    actions, sizes = np.array(list(done.values())), table.sum(axis=1)
+
+    def choose(stack: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        seen = {name: count for name, count in named(stack, kept).items() if name < table.shape[1]}
+        common = np.minimum(table[:, list(seen)], list(seen.values())).sum(axis=1)
+        costs = sizes - 11 * common  # a patch that was not there counts ten times one that is hidden now
+        return np.bincount(actions[costs == costs.min()], minlength=6)
+
+    for share in SHARES:
+        scores, generator = [], np.random.default_rng(0)
+        for n_idle in [1, 2, 3, 4] * (EPISODES // 4):
+            kept = generator.permutation(n_patches)[: count_left(n_patches, share)]
+            world.begin(n_idle)
+            scores.append(score(world, functools.partial(choose, kept=kept)))
+        print(f"{share:g} removed: {np.mean(scores):.1f} {scores}", flush=True)
 
 
 def occlusion(models: list[str]) -> None:
