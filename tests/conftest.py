@@ -4,6 +4,9 @@ import os
 import pathlib
 import signal
 
+# There is a worker for each core: with more threads, their products would wait for each other. NumPy reads it once.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

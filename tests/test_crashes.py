@@ -97,7 +97,7 @@ def assert_same_run(one, other):
 
 
 def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer):
-    n_generations, n_kills = 400, 24
+    n_generations, n_kills = 250, 24
     ps.train(POLICY, TASK, tmp_path / "whole", generations=n_generations, **SMALL)
     rng = np.random.default_rng(0)
     folder = tmp_path / "killed"

@@ -15,7 +15,7 @@ import types
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")  # Windows has no forks
-_CONTEXT.set_forkserver_preload(["pisensory.cli", "cma", "matplotlib.pyplot"])
+_CONTEXT.set_forkserver_preload(["pisensory.cli", "matplotlib.pyplot"])
 _TESTS = Path(__file__).parent
 
 
