@@ -4,7 +4,9 @@ They are forks of one that has imported it and waits. Each has memory, folder, e
 its own. What only a fresh interpreter shows, such as what importing loads, is tested in a `subprocess`.
 """
 
+import functools
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import runpy
 import signal
@@ -14,9 +16,20 @@ import tempfile
 import types
 from pathlib import Path
 
+import pytest
+
 _CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")  # Windows has no forks
-_CONTEXT.set_forkserver_preload(["pisensory.cli", "matplotlib.pyplot"])
+_CONTEXT.set_forkserver_preload(["preloaded"])
 _TESTS = Path(__file__).parent
+
+
+@functools.cache
+def _begin():
+    """Have a process import `preloaded`, for which it is to look here, and wait to be forked."""
+    if _CONTEXT.get_start_method() == "forkserver":
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("PYTHONPATH", str(_TESTS), prepend=os.pathsep)
+            multiprocessing.forkserver.ensure_running()
 
 
 class Started:
@@ -29,6 +42,7 @@ class Started:
         self._files = [Path(self._folder.name) / name for name in ("out", "errors")]
         self.args = [str(argument) for argument in arguments]
         where, environment = str(cwd or os.getcwd()), dict(os.environ if env is None else env)
+        _begin()
         self._process = _CONTEXT.Process(target=_run, args=(self.args, code, where, environment, self._files))
         self._process.start()
         self.pid = self._process.pid
