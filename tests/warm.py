@@ -78,9 +78,22 @@ class Started:
         return tuple(path.read_text() for path in self._files)
 
 
+# The command line, in which the scores at the end of a training or cloning are of few episodes.
+_FEW = """
+import sys
+from pisensory.cli import main
+from pisensory.tasks.base import Task
+from pisensory.tasks.environment import EnvironmentTask
+
+Task.score_episodes = EnvironmentTask.score_episodes = 8
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def pisensory(*arguments, cwd=None, env=None, timeout=120):
     """Run `pisensory ...` to its end, as `subprocess.run` does, capturing text."""
-    return _finish(Started(arguments, cwd=cwd, env=env), timeout)
+    code = _FEW if {"train", "clone"} & set(arguments) else None
+    return _finish(Started(arguments, code, cwd, env), timeout)
 
 
 def python(code, *arguments, cwd=None, env=None, timeout=60):
