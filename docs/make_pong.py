@@ -1,9 +1,14 @@
 """Makes the tables and pictures of pong.md.
 
     python docs/make_pong.py facts
+    python docs/make_pong.py look-up
+    python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
-`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `latent` draws
+`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `look-up` plays by
+heart, with patches removed: it does what the player did where it saw these patches and the fewest others. `occlusion`
+scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
+images/pong-occlusion.png beside the published ones; without models it draws what is kept. `latent` draws
 images/pong-latent.png.
 """
 
@@ -11,28 +16,41 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import itertools
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import pisensory as ps
 from pisensory.cli.options import load_model
 from pisensory.figures import as_png
-from pisensory.figures.style import PALETTE, new_figure, styled
-from pisensory.files import atomic_write
+from pisensory.figures.style import INK, PALETTE, PAPER, new_figure, sequential, styled
+from pisensory.files import atomic_write, write_text
 from pisensory.layers.patches import Patches
-from pisensory.tasks.pong import STICKINESS, PongGame
+from pisensory.tasks.perturbation import count_left
+from pisensory.tasks.pong import GAME, STICKINESS, PongGame
 from pisensory.teachers.player import Player
 
 DOCS = Path(__file__).parent
+SCORES = DOCS / "pong.json"
+SHARES = [number / 10 for number in range(10)]  # removed in the test
+EPISODES = 8
 N_STICKY = 5  # games with sticky actions
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
 STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
 FREE = range(30, 118)  # columns of the screen where all of a ball, and of its last three places, is in these
+# Tang and Ha (2021): by the share removed in training, at each of SHARES.
+PUBLISHED = {
+    0.0: [21, -20, -20, -21, -21, -21, -21, -21, -21, -21],
+    0.3: [21, 12, 4, -3, -9, -13, -20, -20, -21, -21],
+    0.5: [21, 15, 17, 15, 15, 10, -4, -14, -20, -21],
+    0.7: [21, 11, 6, 6, 5, -1, -4, -8, -16, -21],
+}
 
 
 def main() -> None:
@@ -41,6 +59,11 @@ def main() -> None:
     jobs = parser.add_subparsers(required=True)
     job = jobs.add_parser("facts", help="count pictures, and places of the ball that look alike")
     job.set_defaults(run=lambda options: facts())
+    job = jobs.add_parser("look-up", help="play by heart, with patches removed")
+    job.set_defaults(run=lambda options: look_up())
+    job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
+    job.add_argument("models", nargs="*", metavar="SHARE=MODEL", help="policy file or model, by the share in training")
+    job.set_defaults(run=lambda options: occlusion(options.models))
     job = jobs.add_parser("latent", help="draw the latent code of a game by t-SNE")
     job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
     job.set_defaults(run=lambda options: latent(options.model))
@@ -56,14 +79,28 @@ class Step(NamedTuple):
     points: float
 
 
-def steps(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> Iterator[Step]:
-    """Yield each step of a game that has begun, before it is done; `choose` gives the buttons' scores."""
+def steps(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> Generator[Step, None, float]:
+    """Yield each step of a game that has begun, before it is done; `choose` gives the buttons' scores.
+
+    Returns the points made in all.
+    """
     stack, points, over = np.repeat(world.picture[None], 4, axis=0), 0.0, False
     while not over:
         action = int(np.argmax(choose(stack)))
         yield Step(stack, action, points)
         picture, reward, over, *_ = world.step(action)
         stack, points = np.concatenate([stack[1:], picture[None]]), points + reward
+    return points
+
+
+def score(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Play a game that has begun to its end; return the points."""
+    game = steps(world, choose)
+    while True:
+        try:
+            next(game)
+        except StopIteration as end:
+            return end.value
 
 
 def played(world: PongGame) -> Iterator[Step]:
@@ -100,37 +137,137 @@ def facts() -> None:
     seen = list(in_mid_court())
     print(f"sticky: {len(seen)} steps with a ball in mid-court")
     for stride in STRIDES:
-        alike(Patches(ps.PongTask.seen.patches.size, stride), seen)
+        alike(Patches(ps.PongTask.seen.patches.size, stride), seen, remembers=False)
+    bounced = [moment for moment in seen if moment.since is not None]
+    print(f"{len(bounced)} of them after it came from a wall; alike in when it did, too:")
+    alike(ps.PongTask.seen.patches, bounced, remembers=False)
+    alike(ps.PongTask.seen.patches, bounced, remembers=True)
 
 
-def in_mid_court() -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
-    """Yield the stacks of frames, and the rows and columns of the ball, where it is in mid-court in all four."""
+class Moment(NamedTuple):
+    """What is seen in mid-court (frame, row, column), where the ball is, and how many steps ago it left a wall."""
+
+    stack: np.ndarray
+    place: tuple[int, int]
+    since: int | None
+
+
+def in_mid_court() -> Iterator[Moment]:
+    """Yield the moments in which the ball is in mid-court in all four frames."""
     world = PongGame(STICKINESS)
     for seed in range(N_STICKY):
         world.reset(seed)
-        free = 0
+        free, since, before = 0, None, None
         for step in played(world):
             court = world.look()
             free = free + 1 if court.has_ball and court.column in FREE else 0
+            since = None if since is None or not court.has_ball else since + 1
+            # A paddle turns the ball around across the court, a wall does not.
+            if before and before.across == court.across and before.down * court.down < 0:
+                since = 0
+            elif before and before.across != court.across:
+                since = None
+            before = court if court.has_ball else None
             if free >= 4:
-                yield step.stack, (court.row, court.column)
+                yield Moment(step.stack, (court.row, court.column), since)
 
 
-def alike(patches: Patches, seen: list[tuple[np.ndarray, tuple[int, int]]]) -> None:
-    """Print in which places the ball looks the same to an agent that sees the set of these patches."""
+def alike(patches: Patches, seen: list[Moment], *, remembers: bool) -> None:
+    """Print in which places the ball looks the same to an agent that sees the set of these patches.
+
+    One that remembers knows as well how long ago the ball came from a wall.
+    """
     starts = np.arange(0, ps.PongTask.seen.size - patches.size + 1, patches.stride)
     inside = np.outer(*(np.isin(starts, court) & np.isin(starts + patches.size, court) for court in COURT)).ravel()
-    places: dict[bytes, set[tuple[int, int]]] = collections.defaultdict(set)
-    for stack, place in seen:
-        middle = patches.cut(stack)[inside]
-        places[sorted_set(middle[(middle != middle[:, :1]).any(axis=1)])].add(place)
+    places: dict[tuple[bytes, int | None], set[tuple[int, int]]] = collections.defaultdict(set)
+    for moment in seen:
+        middle = patches.cut(moment.stack)[inside]
+        known = moment.since if remembers else None
+        places[sorted_set(middle[(middle != middle[:, :1]).any(axis=1)]), known].add(moment.place)
     several = [np.array(list(group)) for group in places.values() if len(group) > 1]
-    apart = np.concatenate([np.abs(group - group[0])[1:] for group in several])
+    apart = np.concatenate([np.empty((0, 2), int), *(np.abs(group - group[0])[1:] for group in several)])
     rows, columns = (collections.Counter(apart[:, axis].tolist()) for axis in (0, 1))
     print(
         f"{patches.stride} pixels apart: {len(places)} sets of patches with the ball, {len(several)} of several places"
     )
     print(f"  rows apart {rows.most_common()}, columns {columns.most_common()}")
+
+
+def look_up() -> None:
+    """Print what a table of all that the player saw and did scores, with patches removed."""
+    cut, world = ps.PongTask.seen.patches.cut, PongGame(0.0)
+    names: dict[bytes, int] = {}  # of patches that are not of one color
+
+    def named(stack: np.ndarray, kept: Iterable[int]) -> collections.Counter[int]:
+        patches = cut(stack)[np.sort(kept)]
+        return collections.Counter(
+            names.setdefault(patch.tobytes(), len(names)) for patch in patches if (patch != patch[0]).any()
+        )
+
+    n_patches = ps.PongTask().n_features
+    done: dict[frozenset[tuple[int, int]], int] = {}
+    for n_idle in range(1, 5):  # the four games that there are
+        world.begin(n_idle)
+        for step in played(world):
+            seen = named(step.stack, range(n_patches))
+            done[frozenset(seen.items())] = step.action
+    table = np.zeros((len(done), len(names)), np.int16)
+    for row, seen in zip(table, done):
+        for name, count in seen:
+            row[name] = count
+    actions, sizes = np.array(list(done.values())), table.sum(axis=1)
+
+    def choose(stack: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        seen = {name: count for name, count in named(stack, kept).items() if name < table.shape[1]}
+        common = np.minimum(table[:, list(seen)], list(seen.values())).sum(axis=1)
+        costs = sizes - 11 * common  # a patch that was not there counts ten times one that is hidden now
+        return np.bincount(actions[costs == costs.min()], minlength=6)
+
+    for share in SHARES:
+        scores, generator = [], np.random.default_rng(0)
+        for n_idle in [1, 2, 3, 4] * (EPISODES // 4):
+            kept = generator.permutation(n_patches)[: count_left(n_patches, share)]
+            world.begin(n_idle)
+            scores.append(score(world, functools.partial(choose, kept=kept)))
+        print(f"{share:g} removed: {np.mean(scores):.1f} {scores}", flush=True)
+
+
+def occlusion(models: list[str]) -> None:
+    """Score models with patches removed, and draw the scores beside the published ones."""
+    kept = json.loads(SCORES.read_text("utf-8")) if SCORES.exists() else {}
+    for text in models:
+        share, _, model = text.partition("=")
+        policy, params = load_model(model)[:2]
+        kept[share] = []
+        for removed in SHARES:
+            task = ps.PongTask(perturbation=ps.Perturbation(shuffle=True, removed=removed))
+            kept[share].append(ps.evaluate(policy, params, task, EPISODES, n_jobs=-1).mean)
+            print(f"trained with {share}, tested with {removed}: {kept[share][-1]:.1f}", flush=True)
+        write_text(SCORES, json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
+    grids = {"published": PUBLISHED, "ours": {float(share): row for share, row in kept.items()}}
+    with styled():
+        figure, panels = new_figure(3, 1, 2)
+        for axes, (title, grid) in zip(panels.flat, grids.items()):
+            image = draw_grid(axes, title, grid)
+        figure.colorbar(image, ax=panels, label="points won less points lost", pad=0.02).outline.set_visible(False)
+    with atomic_write(DOCS / "images" / "pong-occlusion.png") as file:
+        file.write(as_png(figure))
+
+
+def draw_grid(axes: Any, title: str, grid: dict[float, list[float]]) -> Any:
+    """Draw scores by the share removed in training, downwards, and in the test; return the image."""
+    rows = np.array([grid[share] for share in sorted(grid)])
+    image = axes.imshow(rows, cmap=sequential(), vmin=-GAME, vmax=GAME, aspect="auto")
+    for (row, column), score in np.ndenumerate(rows):
+        color = PAPER if score > 6 else INK
+        axes.text(column, row, f"{score:.0f}", ha="center", va="center", fontsize=8, color=color)
+    axes.set_yticks(range(len(rows)), [f"{share:g}" for share in sorted(grid)])
+    axes.set_xticks(range(len(SHARES)), [f"{share:g}" for share in SHARES])
+    axes.set(title=title, xlabel="share removed in the test", ylabel="share removed in training")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    return image
 
 
 def latent(model: str) -> None:

@@ -226,6 +226,17 @@ def test_clone_on_windows_of_a_mixture_and_evolve_it(tmp_path):
     assert evolved.generations == 2 and set(names) < set(read_metrics(tmp_path / "evolved")[0])
 
 
+@pytest.mark.parametrize("few", [{"n_eval_episodes": 2}, {"n_episodes": 2}], ids=str)
+def test_fewer_episodes_than_parts_are_refused_before_any_work(tmp_path, few):
+    mixture, teacher = task_from_text(TEXT), ps.load_model("cartpole-mlp")
+    with pytest.raises(ps.InputError, match=f"{next(iter(few))} must be at least one for each of the task's 3 parts"):
+        ps.train(POLICY, mixture, tmp_path / "run", **few)
+    if "n_eval_episodes" in few:
+        with pytest.raises(ps.InputError, match="n_eval_episodes must be"):
+            ps.clone(POLICY, teacher, mixture, tmp_path / "run", **few)
+    assert not (tmp_path / "run").exists()
+
+
 def test_average_is_kept_through_a_resume(tmp_path):
     teacher = ps.load_model("cartpole-mlp")
     task = dataclasses.replace(SHORT, max_steps=30, perturbation=ps.Perturbation(shuffle=True))

@@ -117,6 +117,21 @@ def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
     np.testing.assert_array_equal(labels(2), first)
 
 
+def test_a_player_turns_the_knob_down_whenever_the_ball_does_not_come():
+    pytest.importorskip("ale_py")
+    game = ps.PongTask().make_env()
+    game.reset(1)
+    play, generator, waited = player.Player()(game), np.random.default_rng(0), 0
+    for _ in range(150):  # whatever is done, with the paddle anywhere
+        best, court = int(play().argmax()), game.look()
+        if not court.is_coming:
+            waited += court.knob < 190
+            assert ps.PongTask.action_names[best] == "down"
+        game.step(int(generator.integers(6)))
+    assert waited > 20
+    game.close()
+
+
 def _pong_student():
     student = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
     return student, student.initial(np.random.default_rng(0))

@@ -22,6 +22,8 @@ _AHEAD = 5  # actions planned
 _PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
 # Of equal plans, the one that moves less, and that moves sooner: when is then not so important.
 _EFFORT = np.abs(_PLANS) @ (0.3 + 0.002 * np.arange(_AHEAD))
+# While the ball does not come the knob is turned down all the time: there is nothing to be seen for that.
+_DOWNWARDS = 0.3 * (_PLANS != 1).sum(axis=1)
 _TURN = 22.8  # rows that the knob turns in a step
 _KNOB = 24.5, 190.5  # the rows that it reaches
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
@@ -166,7 +168,7 @@ class _Hand:
             self.returns += 1
         self._was_coming = coming
         if not coming or court.column >= _PAST:
-            return np.abs(_reach(court, _SETTLED + 1) - _HOME) + _EFFORT
+            return np.abs(_reach(court, _SETTLED + 1) - _HOME) + _DOWNWARDS
         n_steps = max((_HIT - court.column) / court.across, 0.0)
         row = _bounce(court.row + court.down * n_steps)
         up = court.other + 7.5 > _MIDDLE
