@@ -4,6 +4,9 @@ import os
 import pathlib
 import signal
 
+# There is a worker for each core: with more threads, their products would wait for each other. NumPy reads it once.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
@@ -25,6 +28,14 @@ LONGEST = [
 def pytest_collection_modifyitems(items):
     places = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_disks():
+    """Files need not survive a loss of power, in the process of the tests; those it starts wait for the disk."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")

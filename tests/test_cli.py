@@ -32,6 +32,8 @@ SMALL = [
     "1",
     "--task",
     "v1",
+    "--max-steps",
+    "200",
 ]
 
 
@@ -60,7 +62,7 @@ def test_train_leaves_a_run_that_evaluate_reads(run_dir):
     assert plain["mean"] == shuffled["mean"]
     assert plain["task"]["version"] == "v1"
     policy, params = ps.load_policy(run_dir / "best.npz")
-    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1"), 50).mean
+    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1", max_steps=200), 50).mean
 
 
 def test_resume_takes_the_settings_of_the_run(run_dir):
@@ -170,6 +172,8 @@ def test_signals_leave_a_checkpoint_and_say_how_to_go_on(tmp_path, signal_number
         "16",
         "-m",
         "9999",
+        "--max-steps",
+        "200",
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.csv"

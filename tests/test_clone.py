@@ -62,7 +62,7 @@ def test_occlusion_is_for_students_of_any_number_of_inputs(tmp_path):
 
 
 def test_student_comes_to_act_as_the_teacher(tmp_path):
-    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=150, learning_rate=0.01, patience=999, **SMALL)
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=80, learning_rate=0.02, patience=999, **SMALL)
     losses = [float(row["held_out_loss"]) for row in metrics(tmp_path / "run") if row["held_out_loss"]]
     assert losses[-1] < 0.15 * losses[0]
 

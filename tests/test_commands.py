@@ -16,7 +16,12 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory import figures
 from pisensory.cli import main, make_parser
+from pisensory.cloning import recipe
+from pisensory.report import gaze, inside, survival
+from pisensory.tasks.base import Task
+from pisensory.tasks.environment import EnvironmentTask
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,7 +35,7 @@ BLOCK = re.compile(
 FEW = {"--episodes": "2", "--jobs": "1", "--max-steps": "20"}
 LEARN = {**FEW, "--eval-episodes": "2"}
 SMALL = {
-    "train": {**LEARN, "--generations": "1", "--population-size": "4"},
+    "train": {**LEARN, "--episodes": "1", "--generations": "1", "--population-size": "2"},
     "clone": {**LEARN, "--rounds": "1", "--teacher-rounds": "1", "--updates": "1", "--batch-size": "2"},
     "evaluate": FEW, "report": FEW, "video": {"--max-steps": "4"}, "models": {}, "page": {}, "plot": {},
 }  # fmt: skip
@@ -112,7 +117,7 @@ def weights(request, tmp_path):
 def small_library(monkeypatch):
     """The functions that take long, with small budgets whatever they are asked for."""
     learn = {"n_eval_episodes": 2, "n_jobs": 1}
-    few = {"generations": 1, "population_size": 4, "n_episodes": 2}
+    few = {"generations": 1, "population_size": 2, "n_episodes": 1}
     less = {
         "train": (3, {**few, **learn}), "train_with_teacher": (3, {**few, **learn}), "evaluate": (3, {"n_episodes": 2}),
         "clone": (4, {"rounds": 1, "teacher_rounds": 1, "updates": 1, "batch_size": 2, **learn}),
@@ -123,6 +128,14 @@ def small_library(monkeypatch):
 
     for name, (most, small) in less.items():
         monkeypatch.setattr(ps, name, shorter(getattr(ps, name), most, small))
+    monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, "population_size": 2, "n_episodes": 1})
+    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 2, "windows": 2})
+    for task in (Task, EnvironmentTask, ps.CarRacingTask, ps.PongTask):
+        monkeypatch.setattr(task, "score_episodes", 2)
+    for module, name, small in ((survival, "AFTER", 50), (survival, "LONG", 50), (inside, "RECOVERY_STEPS", 200)):
+        monkeypatch.setattr(module, name, small)
+    monkeypatch.setattr(gaze, "MOMENTS", (2, 4, 6))
+    monkeypatch.setattr(figures, "as_svg", lambda figure, name: "<svg/>")  # it is drawn as PNG
     whole = ps.ProcessExecutor
     monkeypatch.setattr(ps, "ProcessExecutor", lambda *_: whole(1))
 
@@ -185,7 +198,7 @@ def check_others(words):
 
 def test_options_are_those_of_the_text_where_they_are_not_small():
     words = next(commands("pisensory train mlp runs/a -p 64 --sigma0 0.5 \\\n   --diagonal # so\n"))
-    assert shorten(words[1:])[:7] == ["train", "mlp", "runs/a", "-p", "4", "--sigma0", "0.5"]
+    assert shorten(words[1:])[:7] == ["train", "mlp", "runs/a", "-p", "2", "--sigma0", "0.5"]
     assert shorten(words[1:])[-2:] == ["--generations", "1"]
     assert shorten(["frobnicate", "x"]) is None
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def assert_same_run(one, other):
 
 
 def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer):
-    n_generations, n_kills = 400, 24
+    n_generations, n_kills = 250, 24
     ps.train(POLICY, TASK, tmp_path / "whole", generations=n_generations, **SMALL)
     rng = np.random.default_rng(0)
     folder = tmp_path / "killed"
@@ -261,18 +262,24 @@ def test_disk_that_fills_up_leaves_the_last_checkpoint(tmp_path, trainer):
     assert_same_run(tmp_path / "whole", folder)
 
 
-def test_disk_that_fills_up_under_tensorboard_is_an_error_of_ours(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "generations"), [("flush", 3), ("write", 500)])  # at the end, and before it
+def test_disk_that_fills_up_under_tensorboard_is_an_error_of_ours(tmp_path, monkeypatch, name, generations):
     record_writer = pytest.importorskip("tensorboardX.record_writer")
 
-    def refuse(self):
+    whole = getattr(record_writer.RecordWriter, name)
+
+    def refuse(self, *given):
+        if name == "write" and threading.current_thread() is threading.main_thread():  # as it begins
+            return whole(self, *given)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(record_writer.RecordWriter, "flush", refuse)
+        patched.setattr(record_writer.RecordWriter, name, refuse)
         patched.setattr("threading.excepthook", lambda arguments: None)
         with pytest.raises(ps.FileError, match=r"cannot write to .*tensorboard"):
-            ps.train(POLICY, TASK, tmp_path / "run", generations=500, tensorboard=True, **SMALL)
+            ps.train(POLICY, TASK, tmp_path / "run", generations=generations, tensorboard=True, **SMALL)
     done = read_checkpoint(tmp_path / "run")[1]["done"]
+    assert done == generations or name == "write"
     assert ps.train(POLICY, TASK, tmp_path / "run", generations=done + 1, resume=True, **SMALL).generations == done + 1
 
 

@@ -144,7 +144,7 @@ def test_step_sizes_stay_within_their_bounds(objective, sigma0, diagonal):
 
 
 def test_search_that_runs_off_ends_with_an_error_that_says_so():
-    optimizer = Optimizer(np.zeros(4), 1.0, 8, (0,))
+    optimizer = Optimizer(np.zeros(2), 1.0, 30, (0,))
     with pytest.raises(ps.DivergedError, match="--sigma-max"):
         for generation in range(20_000):
             optimizer.tell(optimizer.ask(generation)[:, 0])

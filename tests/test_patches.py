@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pisensory as ps
@@ -188,8 +188,22 @@ def plain_latent(policy, params, pixels):
     return normed * named.get("g_latent", 1) + named.get("c_latent", 0)
 
 
+def spread_of_latent(policy, params, pixels):
+    """How far each row of the latent code moves where every parameter moves by one unit of float32's last place.
+
+    That is what float32 cannot tell apart, and much or little by the row: large keys, and layer norms of sums that are
+    nearly alike, make much of it.
+    """
+    rng, code = np.random.default_rng(0), plain_latent(policy, params, pixels)
+    moves = np.finfo(np.float32).eps * rng.choice([-1, 1], (8, policy.n_params))
+    return np.max([np.abs(plain_latent(policy, params * (1 + move), pixels) - code) for move in moves], axis=(0, 2))
+
+
 @settings(max_examples=40, deadline=None)
 @given(name=st.sampled_from(list(POLICIES)), n_features=st.integers(1, 40), seed=st.integers(0, 2**32))
+@example("convolutions", 12, 20352447).via("an error of 5e-5, where parameters that round alike are 7e-4 apart")
+@example("memory", 35, 1864).via("4e-5, where they are 3e-5 apart")
+@example("memory, vote", 35, 924619375).via("8e-5, where they are 1e-4 apart")
 def test_latent_code_follows_the_equations(name, n_features, seed):
     policy = POLICIES[name]
     params = random_params(policy, seed)
@@ -199,7 +213,8 @@ def test_latent_code_follows_the_equations(name, n_features, seed):
     agent = policy.agent(params)
     agent.act(pixels)
     expected = plain_latent(policy, params, pixels)
-    np.testing.assert_allclose(agent.latent, expected, rtol=2e-5, atol=2e-5)
+    bound = 4 * spread_of_latent(policy, params, pixels) + 4e-6  # 0.6 of it was the worst of 20,000
+    assert (np.abs(agent.latent - expected).max(axis=1) <= bound).all()
     assert agent.attention.shape == (policy.n_places, n_features)
     np.testing.assert_allclose(agent.attention.sum(axis=1), 1, rtol=1e-5)
 

@@ -48,6 +48,7 @@ def made(tmp_path_factory):
     subjects = [subject("one & only <b>", ps.InvariantPolicy()), subject("mlp", ps.MLPPolicy())]
     with pytest.MonkeyPatch.context() as patched:  # what happens is looked at for less long
         patched.setattr(survival, "AFTER", 100)
+        patched.setattr(survival, "LONG", 1000)
         report = write_report(subjects, folder, 4, seed=3, n_jobs=1, command="pisensory report x")
     return subjects, folder, report
 

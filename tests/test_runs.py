@@ -65,16 +65,21 @@ KINDS = {
 }
 
 
+@pytest.fixture
+def short_lessons(monkeypatch):
+    """What a recipe does before its own generations is little."""
+    monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, **SMALL})
+    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 3})
+    monkeypatch.setattr(type(TASK), "score_episodes", 4)
+
+
 @pytest.mark.parametrize(
     ("kind", "every"), [*((kind, 7 if kind == "recipe" else 1) for kind in KINDS),
                         pytest.param("recipe", 1, marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, monkeypatch, kind, every):
+def test_run_that_is_killed_at_any_write_ends_as_one_that_never_was(tmp_path, monkeypatch, short_lessons, kind, every):
     do, settings = KINDS[kind]
     monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, **SMALL})
-    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 3})
-    monkeypatch.setattr(type(TASK), "score_episodes", 4)
     replace, calls, fatal = os.replace, 0, None
 
     def replace_or_die(source, target):
@@ -292,10 +297,10 @@ def test_resume_takes_what_is_not_given_from_the_run(tmp_path):
         ps.train(POLICY, PLAIN, tmp_path / "run", generations=4, resume=True, sigma0=0.2)
 
 
-def test_commands_do_not_go_on_with_each_others_runs(tmp_path):
+def test_commands_do_not_go_on_with_each_others_runs(tmp_path, short_lessons):
     train(tmp_path / "trained", **SMALL)
     clone(tmp_path / "cloned", **CLONING, rounds=1)
-    taught(tmp_path / "taught", **SMALL, teacher_generations=1, clone_rounds=1, minutes=0.02)
+    taught(tmp_path / "taught", **SMALL, teacher_generations=1, clone_rounds=1)
     with pytest.raises(ps.FileError, match="begun by another command"):
         train(tmp_path / "cloned")
     with pytest.raises(ps.FileError, match="begun by another command"):
@@ -323,7 +328,7 @@ def test_resuming_where_nothing_has_begun_is_said(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("kind", ["train", "clone", "recipe"])
-def test_signal_that_comes_while_the_run_is_put_away_is_not_forgotten(tmp_path, monkeypatch, kind):
+def test_signal_that_comes_while_the_run_is_put_away_is_not_forgotten(tmp_path, monkeypatch, short_lessons, kind):
     do, settings = KINDS[kind]
     close = SerialExecutor.close
 

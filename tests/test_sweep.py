@@ -46,7 +46,7 @@ command = "train linear"
 task = "v1"
 max-steps = 20
 preset = "paper"
-generations = 600
+generations = 300
 population-size = 4
 episodes = 2
 eval-episodes = 4
@@ -118,7 +118,7 @@ def test_dry_run_prints_commands_and_makes_nothing(swept, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """What the run of LONG finds, if nobody stops it."""
-    settings = {"generations": 600, "population_size": 4, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
+    settings = {"generations": 300, "population_size": 4, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
     policy, task = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=20)
     return ps.train(policy, task, tmp_path_factory.mktemp("whole"), **settings).params
 
@@ -142,7 +142,7 @@ def test_stopped_sweeps_go_on_and_end_as_one_that_was_not(tmp_path, whole, numbe
     assert not (out / "train-linear" / "seed-0.json").exists()
     wait_for(lambda: (run_dir / "policy.npz").exists())  # written as the run is stopped, with its sweep gone too
     n_done = len((run_dir / "metrics.csv").read_text().split()) - 1
-    assert 4 < n_done < 600
+    assert 4 < n_done < 300
     time.sleep(0.5 if number == signal.SIGKILL else 0)  # until its lock is given back
     again = sweep(file, "-o", out, "-j", "1")
     assert again.returncode == 0, again.stderr

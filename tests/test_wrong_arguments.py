@@ -13,7 +13,6 @@ import pisensory as ps
 from pisensory.cli import main, make_parser
 
 gymnasium = pytest.importorskip("gymnasium")
-pytest.importorskip("cma")  # here, as it takes its time
 
 SECONDS, MEGABYTES = 5, 400
 POLICY, TASK = ps.MLPPolicy(hidden_sizes=()), ps.CartPoleSwingUp("v1", max_steps=4)

@@ -4,7 +4,9 @@ They are forks of one that has imported it and waits. Each has memory, folder, e
 its own. What only a fresh interpreter shows, such as what importing loads, is tested in a `subprocess`.
 """
 
+import functools
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import runpy
 import signal
@@ -14,9 +16,20 @@ import tempfile
 import types
 from pathlib import Path
 
+import pytest
+
 _CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")  # Windows has no forks
-_CONTEXT.set_forkserver_preload(["pisensory.cli", "cma", "matplotlib.pyplot"])
+_CONTEXT.set_forkserver_preload(["preloaded"])
 _TESTS = Path(__file__).parent
+
+
+@functools.cache
+def _begin():
+    """Have a process import `preloaded`, for which it is to look here, and wait to be forked."""
+    if _CONTEXT.get_start_method() == "forkserver":
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("PYTHONPATH", str(_TESTS), prepend=os.pathsep)
+            multiprocessing.forkserver.ensure_running()
 
 
 class Started:
@@ -29,6 +42,7 @@ class Started:
         self._files = [Path(self._folder.name) / name for name in ("out", "errors")]
         self.args = [str(argument) for argument in arguments]
         where, environment = str(cwd or os.getcwd()), dict(os.environ if env is None else env)
+        _begin()
         self._process = _CONTEXT.Process(target=_run, args=(self.args, code, where, environment, self._files))
         self._process.start()
         self.pid = self._process.pid
@@ -64,9 +78,22 @@ class Started:
         return tuple(path.read_text() for path in self._files)
 
 
+# The command line, in which the scores at the end of a training or cloning are of few episodes.
+_FEW = """
+import sys
+from pisensory.cli import main
+from pisensory.tasks.base import Task
+from pisensory.tasks.environment import EnvironmentTask
+
+Task.score_episodes = EnvironmentTask.score_episodes = 8
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def pisensory(*arguments, cwd=None, env=None, timeout=120):
     """Run `pisensory ...` to its end, as `subprocess.run` does, capturing text."""
-    return _finish(Started(arguments, cwd=cwd, env=env), timeout)
+    code = _FEW if {"train", "clone"} & set(arguments) else None
+    return _finish(Started(arguments, code, cwd, env), timeout)
 
 
 def python(code, *arguments, cwd=None, env=None, timeout=60):

@@ -221,21 +221,24 @@ def _as_our_errors() -> Iterator[None]:
 
 @functools.cache
 def _import_cma() -> Any:
-    # Shortcuts for interactive use, which import pyplot: a third of a second that no training needs.
-    shortcuts = types.ModuleType("cma.s")
-    vars(shortcuts)["__getattr__"] = _shortcut
-    sys.modules.setdefault(shortcuts.__name__, shortcuts)
+    # Shortcuts for interactive use, which import pyplot, and surrogates, which import scipy.stats: over a second that
+    # no training needs.
+    for name in ("cma.s", "cma.fitness_models"):
+        sys.modules.setdefault(name, _Late(name))
     import cma
 
     return cma
 
 
-def _shortcut(name: str) -> Any:
-    """Import `cma.s` when first asked for something of its own."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    del sys.modules["cma.s"]
-    return getattr(importlib.import_module("cma.s"), name)
+class _Late(types.ModuleType):
+    """Stands for a module, which is imported when first asked for something of its own."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def _unknown_cma(reason: str) -> PisensoryError:

@@ -1,0 +1,10 @@
+"""What commands import, for `warm`."""
+
+import contextlib
+
+import pisensory.cli  # noqa: F401
+from pisensory.train.optimizer import _import_cma
+
+_import_cma()  # without what a training does not need of it
+with contextlib.suppress(ImportError):
+    import matplotlib.pyplot  # noqa: F401
