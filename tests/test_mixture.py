@@ -229,7 +229,7 @@ def test_clone_on_windows_of_a_mixture_and_evolve_it(tmp_path):
 @pytest.mark.parametrize("few", [{"n_eval_episodes": 2}, {"n_episodes": 2}], ids=str)
 def test_fewer_episodes_than_parts_are_refused_before_any_work(tmp_path, few):
     mixture, teacher = task_from_text(TEXT), ps.load_model("cartpole-mlp")
-    with pytest.raises(ps.InputError, match=f"{next(iter(few))} must be at least one for each of the task's 3 parts"):
+    with pytest.raises(ps.InputError, match=f"{next(iter(few))} must be at least one for each of 3 parts"):
         ps.train(POLICY, mixture, tmp_path / "run", **few)
     if "n_eval_episodes" in few:
         with pytest.raises(ps.InputError, match="n_eval_episodes must be"):

@@ -18,7 +18,7 @@ from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
 from ..runs.deadline import Deadline
-from ..runs.held_out import check_episodes, score_held_out
+from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
 from ..runs.progress import check_progress
 from ..runs.run import open_run
@@ -187,7 +187,7 @@ def clone(
 
     def settle(saved: dict[str, Any]) -> CloneSettings:
         merged = merge(CloneSettings, saved or _usual(student, task), asked)
-        check_episodes(task, n_eval_episodes=merged.n_eval_episodes)
+        task.check_episodes("n_eval_episodes", merged.n_eval_episodes)
         _check_student(student, task, merged)
         soften(teacher, merged.teacher_gain)
         return merged

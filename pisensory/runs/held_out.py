@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ..executors import Executor, rollout
 from ..policies import Policy
 from ..tasks import Task
@@ -20,10 +19,3 @@ def score_held_out(
     """Return the mean return of a vector (parameter,) on the held-out episodes, and those of the task's parts."""
     returns = rollout(policy, params[None], task, n_episodes, HELD_OUT_SEED, executor=executor).returns
     return {"held_out": float(returns.mean()), **task.scores(returns)}
-
-
-def check_episodes(task: Task, **counts: int) -> None:
-    """Raise InputError if any of these numbers of episodes is less than one for each part of the task."""
-    for name, count in counts.items():
-        if count < len(task.tasks):
-            raise InputError(f"{name} must be at least one for each of the task's {len(task.tasks)} parts, got {count}")

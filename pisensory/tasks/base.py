@@ -192,9 +192,16 @@ class Task(ABC):
         """The tasks whose episodes are lived through: this one, or those of a mixture."""
         return (self,)
 
+    def check_episodes(self, name: str, n_episodes: int) -> int:
+        """Return a number of episodes, of this name; raise InputError if it is none, or less than one for each part."""
+        n_episodes = check_int(name, n_episodes, 1)
+        if n_episodes < len(self.tasks):
+            raise InputError(f"{name} must be at least one for each of {len(self.tasks)} parts, got {n_episodes}")
+        return n_episodes
+
     def shares(self, n_episodes: int) -> list[Share]:
         """Share out the episodes of a rollout; those of each share are numbered on from those of the ones before."""
-        return [Share(self, check_int("n_episodes", n_episodes, 1))]
+        return [Share(self, self.check_episodes("n_episodes", n_episodes))]
 
     def choose(self, uniform: float) -> Task:
         """Return what a batch of episodes is to be of, for a number drawn evenly from 0 to 1."""

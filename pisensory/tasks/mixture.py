@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import MAX_FACTOR, InputError, check_int, check_list, check_positive, show
+from ..errors import MAX_FACTOR, InputError, check_list, check_positive, show
 from .base import Perturbation, Senses, Share, Task, TaskRun
 from .registry import register, task_from_config, task_from_text
 
@@ -172,9 +172,7 @@ class Mixture(Task):
 
     def shares(self, n_episodes: int) -> list[Share]:
         """Share out episodes in proportion to the weights, at least one for each part."""
-        n_episodes = check_int("n_episodes", n_episodes, 1)
-        if n_episodes < len(self.parts):
-            raise InputError(f"n_episodes must be at least one for each of {len(self.parts)} parts, got {n_episodes}")
+        n_episodes = self.check_episodes("n_episodes", n_episodes)
         weights = self._weights
         bounds = np.round(np.cumsum(weights) * (n_episodes - len(weights))).astype(int) + 1 + np.arange(len(weights))
         counts = np.diff(bounds, prepend=0).tolist()

@@ -17,7 +17,7 @@ from ..policies import Policy
 from ..rollout import check_fit
 from ..runs.config import given, merge, name_bytes
 from ..runs.deadline import Deadline
-from ..runs.held_out import check_episodes, score_held_out
+from ..runs.held_out import score_held_out
 from ..runs.learner import Learner, State
 from ..runs.progress import check_progress
 from ..runs.run import open_run
@@ -140,7 +140,8 @@ def train(
 
     def settle(saved: dict[str, Any]) -> TrainSettings:
         merged = merge(TrainSettings, saved, asked)
-        check_episodes(task, n_episodes=merged.n_episodes, n_eval_episodes=merged.n_eval_episodes)
+        task.check_episodes("n_episodes", merged.n_episodes)
+        task.check_episodes("n_eval_episodes", merged.n_eval_episodes)
         check_covariances(policy, merged.diagonal)
         if merged.population_size * policy.n_params > MAX_NUMBERS:
             raise InputError(
