@@ -258,9 +258,9 @@ def draw_grid(axes: Any, title: str, grid: dict[float, list[float]]) -> Any:
     """Draw scores by the share removed in training, downwards, and in the test; return the image."""
     rows = np.array([grid[share] for share in sorted(grid)])
     image = axes.imshow(rows, cmap=sequential(), vmin=-GAME, vmax=GAME, aspect="auto")
-    for (row, column), score in np.ndenumerate(rows):
-        color = PAPER if score > 6 else INK
-        axes.text(column, row, f"{score:.0f}", ha="center", va="center", fontsize=8, color=color)
+    for (row, column), points in np.ndenumerate(rows):
+        color = PAPER if points > 6 else INK
+        axes.text(column, row, f"{points:.0f}", ha="center", va="center", fontsize=8, color=color)
     axes.set_yticks(range(len(rows)), [f"{share:g}" for share in sorted(grid)])
     axes.set_xticks(range(len(SHARES)), [f"{share:g}" for share in SHARES])
     axes.set(title=title, xlabel="share removed in the test", ylabel="share removed in training")
