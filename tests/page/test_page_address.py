@@ -17,7 +17,20 @@ def address(tab):
 
 def open_address(tab, text):
     """Have an open page start over with an address."""
-    tab.evaluate("text => { location.hash = ''; location.hash = text; }", text)
+    # Each change is heard later, and begins a run: what is done before the last of them would be lost.
+    tab.evaluate(
+        """text => new Promise((done) => {
+          const heard = ({ newURL }) => {
+            if (!newURL.endsWith(text)) return;
+            removeEventListener("hashchange", heard);
+            done();
+          };
+          addEventListener("hashchange", heard);
+          location.hash = "";
+          location.hash = text;
+        })""",
+        text,
+    )
     wait(tab, "pisensory.run.steps === pisensory.run.settings.skip || pisensory.view.playing")
 
 
