@@ -82,6 +82,17 @@ def test_an_episode_may_end_with_a_point_lost():
         ps.PongTask(max_lost=0)
 
 
+def test_a_game_may_begin_behind():
+    policy = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
+    params = np.zeros((1, policy.n_params))
+    task = ps.PongTask(behind=20)
+    lost = -ps.rollout(policy, params, task, 4, seed=3).returns[0]  # those that were left to lose
+    assert len(np.unique(lost)) > 2 and lost.min() >= 1 and lost.max() < 21
+    np.testing.assert_array_equal(lost, -ps.rollout(policy, params, task, 4, seed=3).returns[0])
+    with pytest.raises(ps.InputError, match="behind must be at most 20, got 21"):
+        ps.PongTask(behind=21)
+
+
 def test_a_share_of_the_patches_is_removed():
     task = ps.PongTask(perturbation=ps.Perturbation(removed=0.7))
     assert task.n_features == 59

@@ -23,6 +23,7 @@ STICKINESS = 0.25  # how likely an action goes on for one more frame, where acti
 
 _SKIP = 4  # frames of the emulator a step; the picture is the brighter of the last two
 _MOST_IDLE = 30  # frames at the start of an episode, at most
+_LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
 
@@ -41,6 +42,7 @@ class PongTask(FramesTask):
         perturbation: what is done to the patches on their way to the policy.
         sticky: whether the action before goes on for one more frame with a probability of 0.25 a frame.
         max_lost: points lost with which an episode ends: 21, the game, or less, to learn from what led there.
+        behind: points with which an episode may begin lost, at random buttons, 0 to so many: they are not in its score.
 
     Raises:
         InputError: for an option that is not of its kind.
@@ -56,6 +58,7 @@ class PongTask(FramesTask):
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     sticky: bool = False
     max_lost: int = GAME
+    behind: int = 0
 
     kind: ClassVar[str] = "pong"
     n_actions: ClassVar[int] = 6  # type: ignore[misc]
@@ -66,17 +69,18 @@ class PongTask(FramesTask):
     def __post_init__(self) -> None:
         object.__setattr__(self, "sticky", check_bool("sticky", self.sticky))
         object.__setattr__(self, "max_lost", check_int("max_lost", self.max_lost, 1, GAME))
+        object.__setattr__(self, "behind", check_int("behind", self.behind, 0, GAME - 1))
         super().__post_init__()
         import_extra("ale_py", "atari")
 
     @property
     def env_key(self) -> tuple:
-        """Environments differ in whether actions are sticky."""
-        return self.kind, self.sticky
+        """Environments differ in whether actions are sticky, and in how far behind games begin."""
+        return self.kind, self.sticky, self.behind
 
     def make_env(self) -> Any:
         """Return a new game."""
-        return PongGame(STICKINESS if self.sticky else 0.0)
+        return PongGame(STICKINESS if self.sticky else 0.0, self.behind)
 
     def act(self, env: Any, outputs: np.ndarray) -> int:
         """Return the number of the largest output."""
@@ -124,9 +128,10 @@ class PongGame:
 
     Args:
         stickiness: how likely the action before goes on for one more frame.
+        behind: points with which an episode may begin lost, at most.
     """
 
-    def __init__(self, stickiness: float) -> None:
+    def __init__(self, stickiness: float, behind: int = 0) -> None:
         library = import_extra("ale_py", "atari")
         library.ALEInterface.setLoggerMode(library.LoggerMode.Error)  # no banner
         self._ale = library.ALEInterface()
@@ -136,13 +141,23 @@ class PongGame:
         with quiet():
             self._ale.loadROM(library.roms.get_rom_path("pong"))
         self._actions = self._ale.getMinimalActionSet()
-        self._stickiness = stickiness
+        self._stickiness, self._behind = stickiness, behind
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a game; return the gray picture (row, column)."""
         self._generator = np.random.default_rng(seed)
         self.begin(int(self._generator.integers(1, _MOST_IDLE + 1)))
+        if self._behind:
+            self._lose(int(self._generator.integers(self._behind + 1)))
         return self.picture, {}
+
+    def _lose(self, n_points: int) -> None:
+        """Push random buttons until so many points are lost."""
+        while n_points > 0:
+            action = int(self._generator.choice((0, 2, 3)))
+            for _ in range(int(self._generator.integers(1, _LONGEST_PRESS + 1))):
+                n_points -= self.advance(action)[0] < 0
+        self._show()
 
     def begin(self, n_idle: int) -> None:
         """Begin a game with so many idle frames."""
@@ -150,8 +165,7 @@ class PongGame:
         self._last = 0
         for _ in range(n_idle):
             self._ale.act(self._actions[0])
-        screen = self._screen()
-        self.picture = shrink(_palette().levels[screen, screen])
+        self._show()
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play four frames; return the gray picture (row, column), the points won, and whether the game is over."""
@@ -203,6 +217,11 @@ class PongGame:
 
     def close(self) -> None:
         """Nothing is left open."""
+
+    def _show(self) -> None:
+        """Make the picture of the screen alone."""
+        screen = self._screen()
+        self.picture = shrink(_palette().levels[screen, screen])
 
     def _screen(self) -> np.ndarray:
         """Return the screen as numbers of the palette (row, column), whose colors are known from then on."""
