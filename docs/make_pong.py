@@ -6,7 +6,8 @@
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
 `facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `look-up` plays by
-heart, with patches removed: it does what the player did where it saw these patches and the fewest others. `occlusion`
+heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its four
+games, or also after points that were lost. `occlusion`
 scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
 images/pong-occlusion.png beside the published ones; without models it draws what is kept. `latent` draws
 images/pong-latent.png.
@@ -40,6 +41,7 @@ SCORES = DOCS / "pong.json"
 SHARES = [number / 10 for number in range(10)]  # removed in the test
 EPISODES = 8
 N_STICKY = 5  # games with sticky actions
+N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
 STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
@@ -194,7 +196,29 @@ def alike(patches: Patches, seen: list[Moment], *, remembers: bool) -> None:
 
 
 def look_up() -> None:
-    """Print what a table of all that the player saw and did scores, with patches removed."""
+    """Print what tables of what the player saw and did score, with patches removed."""
+    print("by its four games:", flush=True)
+    score_table(lambda: whole_games(PongGame(0.0)))
+    print(f"and by {N_BEHIND} that begin behind:", flush=True)
+    score_table(lambda: itertools.chain(whole_games(PongGame(0.0)), games_behind(PongGame(0.0, MOST_BEHIND))))
+
+
+def whole_games(world: PongGame) -> Iterator[Step]:
+    """Yield the steps of the player's four games."""
+    for n_idle in range(1, 5):
+        world.begin(n_idle)
+        yield from played(world)
+
+
+def games_behind(world: PongGame) -> Iterator[Step]:
+    """Yield what the player does first in games that begin some points behind."""
+    for seed in range(N_BEHIND):
+        world.reset(seed)
+        yield from itertools.islice(played(world), N_STEPS_BEHIND)
+
+
+def score_table(lessons: Callable[[], Iterator[Step]]) -> None:
+    """Print what a table of the player's steps scores, with patches removed."""
     cut, world = ps.PongTask.seen.patches.cut, PongGame(0.0)
     names: dict[bytes, int] = {}  # of patches that are not of one color
 
@@ -205,12 +229,8 @@ def look_up() -> None:
         )
 
     n_patches = ps.PongTask().n_features
-    done: dict[frozenset[tuple[int, int]], int] = {}
-    for n_idle in range(1, 5):  # the four games that there are
-        world.begin(n_idle)
-        for step in played(world):
-            seen = named(step.stack, range(n_patches))
-            done[frozenset(seen.items())] = step.action
+    done = {frozenset(named(step.stack, range(n_patches)).items()): step.action for step in lessons()}
+    print(f"{len(done)} sets of patches")
     table = np.zeros((len(done), len(names)), np.int16)
     for row, seen in zip(table, done):
         for name, count in seen:
