@@ -62,6 +62,12 @@ def test_player_wins_points():
         assert perform(TEACHERS["player"](), ps.PongTask(max_steps=420), 1, seed) >= [3]
 
 
+def test_a_returner_tries_nothing_and_holds_its_own(monkeypatch):
+    pytest.importorskip("ale_py")
+    monkeypatch.setattr(player.Player, "_search", lambda *given: pytest.fail("it tried a return"))
+    assert perform(TEACHERS["returner"](), ps.PongTask(max_steps=420, sticky=True), 1, 0) >= [0]
+
+
 def test_player_says_how_much_worse_other_actions_are():
     pytest.importorskip("ale_py")
     batch = collect(TEACHERS["player"](), _pong_student(), ps.PongTask(max_steps=60), 1, 0)

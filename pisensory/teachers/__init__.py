@@ -2,8 +2,8 @@
 
 from .base import Teacher
 from .driver import Driver
-from .player import Player
+from .player import Player, Returner
 
-TEACHERS: dict[str, type[Teacher]] = {teacher.kind: teacher for teacher in (Driver, Player)}
+TEACHERS: dict[str, type[Teacher]] = {teacher.kind: teacher for teacher in (Driver, Player, Returner)}
 
-__all__ = ["TEACHERS", "Driver", "Player", "Teacher"]
+__all__ = ["TEACHERS", "Driver", "Player", "Returner", "Teacher"]

@@ -70,7 +70,7 @@ class Player(Teacher):
     -1 for what it does not do.
 
     Args:
-        horizon: steps that a return is tried for.
+        horizon: steps that a return is tried for; with 0 none is: each goes away from the other paddle.
         softness: rows of error that make an action as bad as can be.
     """
 
@@ -89,7 +89,7 @@ class Player(Teacher):
             court = world.look()
             if not court.is_coming or court.column >= _CHOOSE_UNTIL:
                 chosen = chosen if court.is_coming else None
-            elif chosen is None:
+            elif chosen is None and self.horizon:
                 chosen = self._choose(world, hand, court)
             costs = hand.costs(court, chosen)
             outputs = np.full(6, -1.0)
@@ -135,6 +135,18 @@ class Player(Teacher):
                 if points or over:
                     return points, step
         return 0, most
+
+
+@dataclasses.dataclass(frozen=True)
+class Returner(Player):
+    """A player that tries nothing: it sends each ball away from the other paddle, as may be seen beforehand.
+
+    In games that never repeat themselves a student cannot know what came out best in copies of the game.
+    """
+
+    horizon: int = 0
+
+    kind: ClassVar[str] = "returner"
 
 
 # What was chosen, by the player, the console's memory, the court and the returns before: games repeat themselves.
