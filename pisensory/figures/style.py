@@ -65,31 +65,34 @@ def bar_beside(figure: Any, image: Any, axes: Any, label: str) -> None:
 
 def as_png(figure: Any) -> bytes:
     """Return a figure as PNG, at one and a half times the size at which it is shown."""
-    canvas = import_extra("matplotlib.backends.backend_agg", "viz").FigureCanvasAgg(figure)
     data = io.BytesIO()
     with styled():
-        _lay_out(figure)
-        canvas.print_png(data, metadata={"Software": None})
+        _lay_out(figure).print_png(data, metadata={"Software": None})
     return data.getvalue()
 
 
 def as_svg(figure: Any, name: str) -> str:
     """Return a figure as SVG; `name` keeps its identifiers apart from those of others on one page."""
     matplotlib = import_extra("matplotlib", "viz")
-    canvas = import_extra("matplotlib.backends.backend_svg", "viz").FigureCanvasSVG(figure)
+    backend = import_extra("matplotlib.backends.backend_svg", "viz")
     data = io.StringIO()
     with styled(), matplotlib.rc_context({"svg.hashsalt": name}):
         _lay_out(figure)
-        canvas.print_svg(data, metadata={"Date": None, "Creator": None})
+        backend.FigureCanvasSVG(figure).print_svg(data, metadata={"Date": None, "Creator": None})
     text = re.sub(r'\bid="', f'id="{name}-', data.getvalue())
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
 
 
-def _lay_out(figure: Any) -> None:
-    """Put everything in its place, once for all formats; `savefig` would do so, and draw all of it, for each."""
+def _lay_out(figure: Any) -> Any:
+    """Put everything in its place, once for all formats, and return a canvas of pixels, by whose text it is measured.
+
+    `savefig` would do so for each format, and draw all of it in vain.
+    """
+    canvas = import_extra("matplotlib.backends.backend_agg", "viz").FigureCanvasAgg(figure)
     figure.set_dpi(150)
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
+    return canvas
 
 
 def colour(number: int) -> str:
