@@ -194,6 +194,14 @@ def test_tensorboard_gets_the_metrics(tmp_path):
     assert b"held_out" in events.read_bytes()
 
 
+def test_a_folder_that_tensorboard_cannot_make_is_an_error_of_ours(tmp_path):
+    pytest.importorskip("tensorboardX")
+    ps.train(POLICY, TASK, tmp_path / "run", generations=1, **SMALL)
+    (tmp_path / "run" / "tensorboard").write_text("no folder", encoding="utf-8")
+    with pytest.raises(ps.FileError, match=r"cannot write to .*tensorboard: "):
+        ps.train(POLICY, TASK, tmp_path / "run", generations=2, tensorboard=True, resume=True, **SMALL)
+
+
 def test_missing_tensorboard_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(ps.MissingExtraError, match=r"pip install 'pisensory\[tensorboard\]'"):

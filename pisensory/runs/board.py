@@ -16,13 +16,20 @@ class Board:
         folder: of the run.
         unit: what is counted.
         done: how many are done; what is there of later ones is hidden.
+
+    Raises:
+        FileError: if the files cannot be made.
+        MissingExtraError: if tensorboardX is not installed.
     """
 
     def __init__(self, folder: Path, unit: str, done: int) -> None:
         module = import_extra("tensorboardX", "tensorboard")
         self._folder, self._unit = folder / "tensorboard", unit
         # A queue with room for many lines: a full one would wait for a thread that may have died.
-        self._writer = module.SummaryWriter(str(self._folder), purge_step=done + 1, max_queue=2000)
+        try:
+            self._writer = module.SummaryWriter(str(self._folder), purge_step=done + 1, max_queue=2000)
+        except OSError as error:
+            raise FileError(f"cannot write to {self._folder}: {error.strerror or error}") from error
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Note the numbers of one line."""
