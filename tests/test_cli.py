@@ -33,7 +33,7 @@ SMALL = [
     "--task",
     "v1",
     "--max-steps",
-    "200",
+    "50",
 ]
 
 
@@ -62,7 +62,7 @@ def test_train_leaves_a_run_that_evaluate_reads(run_dir):
     assert plain["mean"] == shuffled["mean"]
     assert plain["task"]["version"] == "v1"
     policy, params = ps.load_policy(run_dir / "best.npz")
-    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1", max_steps=200), 50).mean
+    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1", max_steps=50), 50).mean
 
 
 def test_resume_takes_the_settings_of_the_run(run_dir):

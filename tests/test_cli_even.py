@@ -2,11 +2,11 @@
 
 import os
 import re
+import select
 import struct
-import subprocess
-import sys
 
 import pytest
+from warm import Started, python
 
 from pisensory.cli import make_parser
 from pisensory.page import PageSettings
@@ -55,18 +55,29 @@ def prepare(folder):
     )
 
 
-def start(name, folder, **streams):
-    prepare(folder)
-    return subprocess.Popen([sys.executable, "-m", "pisensory", *SHOWING[name]], cwd=folder, **streams)
+# A command that scores few episodes at the end, and draws nothing; its errors go to a terminal, if one is named.
+COMMAND = """
+import os, sys
+from pisensory import figures
+from pisensory.cli import main
+from pisensory.report import survival
+from pisensory.tasks.base import Task
+
+Task.score_episodes, survival.AFTER, survival.LONG, figures.report_figures = 8, 50, 50, lambda report: []
+terminal, *words = sys.argv[1:]
+if terminal:
+    os.dup2(os.open(terminal, os.O_WRONLY | os.O_NOCTTY), 2)
+sys.exit(main(words))
+"""
 
 
 @pytest.mark.parametrize("name", SHOWING)
-def test_bars_are_quiet_in_a_pipe(name, tmp_path):
+def test_bars_are_quiet_in_a_file(name, tmp_path):
     pytest.importorskip("matplotlib")
-    process = start(name, tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    out, errors = process.communicate(timeout=200)
-    assert (process.returncode, errors) == (0, "")
-    assert out
+    prepare(tmp_path)
+    done = python(COMMAND, "", *SHOWING[name], cwd=tmp_path, timeout=200)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
     logs = [log.read_text() for log in tmp_path.rglob("*.log")]
     assert not any("%|" in log for log in logs) and bool(logs) == (name == "sweep")
 
@@ -75,9 +86,12 @@ def test_bars_are_quiet_in_a_pipe(name, tmp_path):
 def test_bars_show_in_a_terminal(name, tmp_path):
     pytest.importorskip("matplotlib")
     fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
+    prepare(tmp_path)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    process = start(name, tmp_path, stdout=subprocess.DEVNULL, stderr=theirs)
+    process = Started([os.ttyname(theirs), *SHOWING[name]], COMMAND, tmp_path)
+    while process.poll() is None and not select.select([ours], [], [], 0.05)[0]:
+        pass  # until it has written there, and so has it open itself
     os.close(theirs)
     shown = b""
     try:

@@ -118,17 +118,17 @@ def test_what_is_no_perturbation_is_refused(library, perturbation):
         ps.perturb_env(library.make("CartPole-v1"), perturbation)
 
 
-@pytest.mark.parametrize("env_id", [*IDS, *ALIASES])
 @pytest.mark.parametrize("name", ["gym", "gymnasium"])
-def test_no_version_is_called_out_of_date(name, env_id):
+def test_no_version_is_called_out_of_date(name):
+    made = [*IDS, *ALIASES]
     code = (
-        f"import {name}, pisensory, warnings; warnings.simplefilter('always');"
-        f"from pisensory.tasks.gym_env import register_{'gym' if name == 'gym' else 'envs'} as register; register();"
-        f"env = {name}.make({env_id!r}); env.reset(); print(env.unwrapped.version, env.spec.id)"
+        f"import {name}, pisensory, warnings; warnings.simplefilter('always')\n"
+        f"from pisensory.tasks.gym_env import register_{'gym' if name == 'gym' else 'envs'} as register; register()\n"
+        f"for env_id in {made!r}: env = {name}.make(env_id); env.reset(); print(env.unwrapped.version, env.spec.id)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    real = ALIASES.get(env_id, env_id)
-    assert result.stdout.split() == [IDS[real], real], result.stderr
+    real = [ALIASES.get(env_id, env_id) for env_id in made]
+    assert result.stdout.splitlines() == [f"{IDS[env_id]} {env_id}" for env_id in real], result.stderr
     assert "out of date" not in result.stderr
 
 

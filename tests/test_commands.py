@@ -1,6 +1,6 @@
 """What README and docs tell readers to type is typed, at small budgets, a page's commands and Python in their order.
 
-Each page has a folder of its own, in which nothing is but what its commands write and the files of `provide`. A block
+Each page has a folder of its own, in which nothing is but what its commands write and the files of `provided`. A block
 under `<!-- not run: REASON -->` is left out. New pages are found by themselves; options of every command are parsed as
 they stand, and commands that SMALL knows are run.
 """
@@ -39,6 +39,8 @@ SMALL = {
     "clone": {**LEARN, "--rounds": "1", "--teacher-rounds": "1", "--updates": "1", "--batch-size": "2"},
     "evaluate": FEW, "report": FEW, "video": {"--max-steps": "4"}, "models": {}, "page": {}, "plot": {},
 }  # fmt: skip
+# Sizes of networks, where they are given and no file has them: evolution takes the cube of the parameters.
+SIZES = {"--n-embeddings": "8", "--hidden-size": "4", "--head-sizes": "8"}
 SHORT = {"-e": "--episodes", "-m": "--generations", "-p": "--population-size", "-j": "--jobs"}
 NOT_OF = {("clone", "--episodes"): "batches are its episodes"}
 STANDS_FOR = {
@@ -73,6 +75,7 @@ def shorten(words):
     if name not in SMALL or any("dask:" in word for word in words):
         return None
     small = {option: value for option, value in SMALL[name].items() if (name, option) not in NOT_OF}
+    sizes = {} if "--init-from" in words else SIZES
     shortened, given = [], set()
     for number, word in enumerate(words):
         option = SHORT.get(word, word)
@@ -81,7 +84,7 @@ def shorten(words):
             word = "1"
         given |= {option} & set(small)
         if word != "--open":
-            shortened.append(small.get(before, word))
+            shortened.append({**sizes, **small}.get(before, word))
     if name == "report":  # of one model: what is scored is the same for each
         kept = shortened.index("report") + 2
         models = [word for word in shortened[kept:] if word in {path.stem for path in MODELS}]
@@ -94,14 +97,17 @@ def shorten(words):
 MODELS = list((ROOT / "pisensory" / "models").glob("*.npz"))
 
 
-def provide(folder):
-    """Write what pages speak of as there: a run, a teacher's file, and the published weights, if they can be had."""
+@pytest.fixture(scope="module")
+def provided(tmp_path_factory):
+    """A folder of what pages speak of as there: a run, and files of a teacher and of published weights."""
+    folder = tmp_path_factory.mktemp("provided")
     policy, params = ps.load_model("cartpole-invariant-small")
     task = ps.CartPoleSwingUp(max_steps=20)
     ps.train(policy, task, folder / "runs" / "old", generations=1, population_size=4, n_episodes=2, n_eval_episodes=2)
     (folder / "docs" / "images").mkdir(parents=True)
     ps.save_policy(folder / "teacher.npz", *ps.load_model("cartpole-mlp"))
     np.savez(folder / "published.npz", params=params)
+    return folder
 
 
 @pytest.fixture()
@@ -141,9 +147,9 @@ def small_library(monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch, capsys, weights, small_library):
+def test_what_a_page_tells_to_type_works(page, tmp_path, monkeypatch, capsys, weights, small_library, provided):
     monkeypatch.chdir(tmp_path)
-    provide(tmp_path)
+    shutil.copytree(provided, tmp_path, dirs_exist_ok=True)
     policy, params = ps.load_model("cartpole-invariant-small")
     names = {"__name__": "__main__", "ps": ps, "np": np, "policy": policy, "params": params}
     names["task"] = ps.CartPoleSwingUp(max_steps=20)

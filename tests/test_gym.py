@@ -461,7 +461,7 @@ def test_missing_gymnasium_names_the_extra(monkeypatch):
 
 
 def test_command_line_trains_and_scores_environments(tmp_path):
-    arguments = ["-m", "2", "-p", "4", "-e", "2", "-j", "2", "--max-steps", "20"]
+    arguments = ["-m", "2", "-p", "4", "-e", "2", "-j", "2", "--max-steps", "20", "--eval-episodes", "4"]
     result = pisensory("train", "invariant", "run", "--task", "gymnasium:Pendulum-v1", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "unmaintained" not in result.stderr

@@ -217,7 +217,7 @@ def crafted(original):
         "nothing, many times": archive([("params.npy", npy("<U0", (2**32,)))]),
         "many axes": archive([("params.npy", npy("<f8", (1,) * 70, bytes(8)))]),
         "long text": archive([("params.npy", npy("<U999999999", (1,)))]),
-        "bomb": bomb(2000),
+        "bomb": bomb(MEGABYTES + 200),
         "smaller bomb": bomb(200),
         "very many members": archive([(f"a{number}.npy", wide) for number in range(5000)]),
         "path that climbs": archive([("../../params.npy", wide)]),

@@ -61,15 +61,17 @@ def test_embedding_example_acts(tmp_path):
     assert lines[0].endswith(f"action {policy.agent(params).act([0.1, 0.0, -1.0, 0.0, 0.2])}")
 
 
-# Runs an example with lessons and scores on the way that are small.
+# Runs an example with episodes, lessons and scores on the way that are small.
 EXAMPLE = """
-import runpy, sys
+import functools, runpy, sys
+import pisensory as ps
 from pisensory.cloning import recipe
 from pisensory.tasks.base import Task
 
 recipe._TEACHING = {**recipe._TEACHING, "population_size": 8, "n_episodes": 2}
 recipe._CLONING = {**recipe._CLONING, "updates": 2, "batch_size": 4, "windows": 4}
 Task.score_episodes = 8
+ps.CartPoleSwingUp = functools.partial(ps.CartPoleSwingUp, max_steps=100)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

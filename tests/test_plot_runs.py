@@ -10,6 +10,7 @@ import pytest
 import pisensory as ps
 from pisensory.cli import main
 from pisensory.cli import plot as command
+from pisensory.cloning import recipe
 from pisensory.figures import join_stages, learning_curves, read_curve, read_stages, settings_but_seed
 
 pytest.importorskip("matplotlib")
@@ -23,10 +24,12 @@ EVOLVE = {**FEW, "population_size": 4, "n_episodes": 2}
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     policy = ps.InvariantPolicy(n_embeddings=2, proj_dim=2, hidden_size=2)
-    for seed in (1, 2):
-        ps.train_with_teacher(
-            policy, TASK, folder / f"taught-{seed}", teacher_generations=1 + seed, clone_rounds=2, seed=seed, **EVOLVE
-        )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(recipe, "_TEACHING", {**recipe._TEACHING, "population_size": 4, "n_episodes": 2})
+        patched.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 2, "batch_size": 4, "windows": 4})
+        for seed in (1, 2):
+            taught = {"teacher_generations": 1 + seed, "clone_rounds": 2, "seed": seed}
+            ps.train_with_teacher(policy, TASK, folder / f"taught-{seed}", **taught, **EVOLVE)
     for seed, sigma in ((1, 0.1), (2, 0.1), (3, 0.1), (1, 0.5)):
         ps.train(ps.MLPPolicy(), TASK, folder / f"sigma-{sigma}" / f"seed-{seed}", seed=seed, sigma0=sigma, **EVOLVE)
     return folder

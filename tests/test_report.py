@@ -143,16 +143,21 @@ def test_page_stands_alone_and_is_well_formed(made):
 
 def test_figures_are_written_as_png_and_svg(made):
     _, folder, report = made
-    names = {drawing.name for drawing in figures.report_figures(report)}
+    drawings = figures.report_figures(report)
+    names = {drawing.name for drawing in drawings}
     assert len(names) == 11 and "latent-one-only-b" in names
     for name in names:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (folder / f"{name}.svg").read_text()
         assert f"{name}.png" in (folder / "report.html").read_text()
+    figures.as_svg(drawings[0].canvas, "first")
+    box = drawings[0].canvas.get_tightbbox()  # inches; nothing is cut off
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figures.style.WIDTH
 
 
-def test_same_numbers_on_two_processes(made, tmp_path):
+def test_same_numbers_on_two_processes(made, tmp_path, monkeypatch):
     subjects, folder, report = made
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")  # it is drawn as SVG
     again = write_report(subjects[1:], tmp_path, 4, seed=3, n_jobs=2)
     for study, found in again["scores"].items():
         expected = [score for score in report["scores"][study] if score["model"] == "mlp"]

@@ -34,21 +34,30 @@ def read_frames(path):
     return np.array(frames)
 
 
+INPUTS = ["--seed", 5, "--max-steps", 41, "--reshuffle-every", 20]
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """What `evaluate` says of the one episode of each model, by its name."""
+    names, folder = ("cartpole-v1-invariant", "cartpole-v1-mlp"), tmp_path_factory.mktemp("scored")
+    said = (pisensory("evaluate", name, "-e", 1, *INPUTS, cwd=folder).stdout for name in names)
+    return {name: text.splitlines()[2].split()[1] for name, text in zip(names, said)}
+
+
 @pytest.mark.parametrize("ending", ["mp4", "gif"])
-def test_command_writes_a_video_of_the_episode_that_evaluate_scores(tmp_path, ending):
-    inputs = ["--seed", 5, "--max-steps", 41, "--reshuffle-every", 20]
-    options = [*inputs, "--width", 640, "--side-by-side", "cartpole-v1-mlp"]
+def test_command_writes_a_video_of_the_episode_that_evaluate_scores(tmp_path, ending, scored):
+    options = [*INPUTS, "--width", 320, "--side-by-side", "cartpole-v1-mlp"]
     result = pisensory("video", "cartpole-v1-invariant", "-o", f"film.{ending}", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [path.name for path in tmp_path.iterdir()] == [f"film.{ending}"]
     frames = read_frames(tmp_path / f"film.{ending}")
     assert len(frames) == 22 + 25  # steps 0, 2, ..., 40, 41, and a second standing still
-    assert frames.shape[2] == 640
+    assert frames.shape[2] == 320
     moving = np.abs(np.diff(frames[:22].astype(int), axis=0)).max(axis=(1, 2, 3))
     assert (moving > 50).all()
-    for name in ("cartpole-v1-invariant", "cartpole-v1-mlp"):
-        scored = pisensory("evaluate", name, "-e", 1, *inputs, cwd=tmp_path).stdout.splitlines()[2].split()
-        assert f"{name} {scored[1]}" in result.stdout
+    for name, score in scored.items():
+        assert f"{name} {score}" in result.stdout
 
 
 @pytest.mark.parametrize("model", [INVARIANT, MLP], ids=["invariant", "mlp"])

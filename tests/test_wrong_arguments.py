@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
+from pisensory import figures
 from pisensory.cli import main, make_parser
 
 gymnasium = pytest.importorskip("gymnasium")
@@ -290,6 +291,9 @@ def check_command(command, every, tmp_path, monkeypatch, capfd):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: None)
+    # What a report's pictures look like does not depend on its arguments.
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")
+    monkeypatch.setattr(figures, "as_svg", lambda figure, name: "<svg/>")
     parser = make_parser()  # one for all: to make it takes longer than most of the commands
     monkeypatch.setattr("pisensory.cli.make_parser", lambda: parser)
     (tmp_path / "sweep.toml").write_text('command = "train linear"\noptions = {generations = 1}\n')

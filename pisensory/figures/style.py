@@ -67,18 +67,32 @@ def as_png(figure: Any) -> bytes:
     """Return a figure as PNG, at one and a half times the size at which it is shown."""
     data = io.BytesIO()
     with styled():
-        figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+        _lay_out(figure).print_png(data, metadata={"Software": None})
     return data.getvalue()
 
 
 def as_svg(figure: Any, name: str) -> str:
     """Return a figure as SVG; `name` keeps its identifiers apart from those of others on one page."""
-    data = io.StringIO()
     matplotlib = import_extra("matplotlib", "viz")
+    backend = import_extra("matplotlib.backends.backend_svg", "viz")
+    data = io.StringIO()
     with styled(), matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+        _lay_out(figure)
+        backend.FigureCanvasSVG(figure).print_svg(data, metadata={"Date": None, "Creator": None})
     text = re.sub(r'\bid="', f'id="{name}-', data.getvalue())
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
+
+
+def _lay_out(figure: Any) -> Any:
+    """Put everything in its place, once for all formats, and return a canvas of pixels, by whose text it is measured.
+
+    `savefig` would do so for each format, and draw all of it in vain.
+    """
+    canvas = import_extra("matplotlib.backends.backend_agg", "viz").FigureCanvasAgg(figure)
+    figure.set_dpi(150)
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    return canvas
 
 
 def colour(number: int) -> str:

@@ -144,11 +144,45 @@ class PerceptronRun {
   reset() {} // and nothing it remembers
 }
 
-// The AttentionNeuron network: every place runs the same LSTM, a state of its own in `hidden` and `cell`.
+// A layer with its rows in fours: the first column of four rows, the second column of them, ... Missing rows are 0.
+function inFours({ rows, columns, data }) {
+  const whole = 4 * Math.ceil(rows / 4), fours = new Float64Array(whole * columns);
+  data.forEach((weight, at) => {
+    const row = Math.floor(at / columns), among = row % 4;
+    fours[(row - among) * columns + 4 * (at % columns) + among] = weight;
+  });
+  return { rows: whole, columns, data: fours };
+}
+
+// out (place, row) = tanh(weights (row, column) . heard (place, column)), for a layer in fours and what `heard` has from
+// column `start` on. Eight sums are taken side by side, of four rows and two places: a processor adds to several at once,
+// but to one only in turn. With an odd number of places, the next one is summed too; there is room for it.
+function tanhLayer({ rows, columns, data }, heard, start, n, out) {
+  const width = start + columns;
+  for (let place = 0; place < n; place += 2) {
+    const first = place * width + start;
+    for (let row = 0, at = 0; row < rows; row += 4) {
+      let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+      for (let i = first; i < first + columns; i++, at += 4) {
+        const one = heard[i], other = heard[i + width];
+        const p = data[at], q = data[at + 1], r = data[at + 2], s = data[at + 3];
+        a += p * one; b += q * one; c += r * one; d += s * one;
+        e += p * other; f += q * other; g += r * other; h += s * other;
+      }
+      const to = place * rows + row, next = to + rows;
+      out[to] = a; out[to + 1] = b; out[to + 2] = c; out[to + 3] = d;
+      out[next] = e; out[next + 1] = f; out[next + 2] = g; out[next + 3] = h;
+    }
+  }
+  for (let i = 0; i < n * rows; i++) out[i] = Math.tanh(out[i]);
+}
+
+// The AttentionNeuron network: every place runs the same LSTM, a state of its own in `heard` and `cell`.
 // Its folded weights are those of pisensory/layers; the hidden state is kept doubled, as there.
 class InvariantRun {
   constructor(model) {
-    [this.lstm, this.attend, ...this.head] = model.weights;
+    const [lstm, attend, ...head] = model.weights;
+    [this.lstm, this.attend, this.head] = [inFours(lstm), inFours(attend), head];
     this.size = model.hidden_size;
     this.rows = model.n_embeddings;
     this.gain = model.gain;
@@ -156,95 +190,70 @@ class InvariantRun {
     const capacity = N_SOURCES * MAX_COPIES + MAX_NOISE;
     this.capacity = capacity;
     this.n = 0;
-    this.hidden = new Float64Array(capacity * this.size);
+    this.width = 3 + this.size; // of what a place hears: observation, previous action, one, doubled hidden state
+    this.stride = this.attend.rows;
+    this.heard = new Float64Array((capacity + 1) * this.width);
+    this.gates = new Float64Array((capacity + 1) * this.lstm.rows); // of each place: input, forget, output, cell
     this.cell = new Float64Array(capacity * this.size);
-    this.attention = new Float64Array(capacity * this.rows); // (place, embedding)
-    this.gates = new Float64Array(4 * this.size);
+    this.attention = new Float64Array((capacity + 1) * this.stride); // (place, embedding)
     this.layers = [new Float64Array(this.rows), ...this.head.map((layer) => new Float64Array(layer.rows))];
     this.latent = this.layers[0];
     this.previous = 0;
-    this.matrix = (row, place) => this.attention[place * this.rows + row];
+    this.matrix = (row, place) => this.attention[place * this.stride + row];
+  }
+
+  // What is remembered of places, each with its width.
+  get memories() {
+    return [[this.heard, this.width], [this.cell, this.size], [this.attention, this.stride]];
   }
 
   addPlace() {
     const at = this.n++;
-    this.hidden.fill(0, at * this.size, this.n * this.size);
-    this.cell.fill(0, at * this.size, this.n * this.size);
-    this.attention.fill(0, at * this.rows, this.n * this.rows);
+    for (const [array, width] of this.memories) array.fill(0, at * width, this.n * width);
   }
 
   removePlace(place) {
-    for (const [array, width] of [[this.hidden, this.size], [this.cell, this.size], [this.attention, this.rows]]) {
-      array.copyWithin(place * width, (place + 1) * width, this.n * width);
-    }
+    for (const [array, width] of this.memories) array.copyWithin(place * width, (place + 1) * width, this.n * width);
     this.n--;
   }
 
   // Forget everything, as at the start of an episode.
   reset() {
-    for (const array of [this.hidden, this.cell, this.attention, this.latent]) array.fill(0);
+    for (const array of [this.heard, this.cell, this.attention, this.latent]) array.fill(0);
     this.previous = 0;
   }
 
   act(observation, n) {
+    const { lstm, attend, heard, width, previous } = this;
     for (let place = 0; place < n; place++) {
-      this.stepNeuron(place, observation[place]);
-      this.attendTo(place);
+      heard[place * width] = observation[place];
+      heard[place * width + 1] = previous;
+      heard[place * width + 2] = 1;
     }
+    tanhLayer(lstm, heard, 0, n, this.gates);
+    for (let place = 0; place < n; place++) this.remember(place);
+    tanhLayer(attend, heard, 2, n, this.attention); // its columns: one, doubled hidden state
     this.sumMessages(observation, n);
     this.head.forEach((layer, i) => denseLayer(layer, this.layers[i], this.layers[i + 1]));
     this.previous = this.layers[this.layers.length - 1][0];
     return this.previous;
   }
 
-  // Weights' columns: observation, previous action, one, doubled hidden state. Gates: input, forget, output, cell.
-  // The four sums of a unit are taken side by side: a processor adds to several at once, but to one only in turn.
-  stepNeuron(place, value) {
-    const { size, gates, hidden, cell, previous } = this;
-    const { columns, data } = this.lstm;
-    const state = place * size, next = size * columns;
-    for (let unit = 0; unit < size; unit++) {
-      let a = unit * columns, b = a + next, c = b + next, d = c + next;
-      let entry = data[a] * value + data[a + 1] * previous + data[a + 2];
-      let forget = data[b] * value + data[b + 1] * previous + data[b + 2];
-      let output = data[c] * value + data[c + 1] * previous + data[c + 2];
-      let change = data[d] * value + data[d + 1] * previous + data[d + 2];
-      a += 3; b += 3; c += 3; d += 3;
-      for (let i = 0; i < size; i++) {
-        const heard = hidden[state + i];
-        entry += data[a + i] * heard;
-        forget += data[b + i] * heard;
-        output += data[c + i] * heard;
-        change += data[d + i] * heard;
-      }
-      gates[unit] = Math.tanh(entry);
-      gates[size + unit] = Math.tanh(forget);
-      gates[2 * size + unit] = Math.tanh(output);
-      gates[3 * size + unit] = Math.tanh(change);
-    }
+  remember(place) {
+    const { size, gates, heard, cell } = this;
+    const gate = place * 4 * size, state = place * size, hidden = place * this.width + 3;
     for (let i = 0; i < size; i++) {
-      const entry = gates[i] + 1, forget = gates[size + i] + 1, output = gates[2 * size + i] + 1;
-      cell[state + i] = 0.5 * (forget * cell[state + i] + entry * gates[3 * size + i]);
-      hidden[state + i] = output * Math.tanh(cell[state + i]);
-    }
-  }
-
-  // Weights' columns: one, doubled hidden state.
-  attendTo(place) {
-    const { size, rows, hidden, attention } = this;
-    const { columns, data } = this.attend;
-    for (let row = 0; row < rows; row++) {
-      const start = row * columns;
-      let sum = data[start];
-      for (let i = 0; i < size; i++) sum += data[start + 1 + i] * hidden[place * size + i];
-      attention[place * rows + row] = Math.tanh(sum);
+      const entry = gates[gate + i] + 1, forget = gates[gate + size + i] + 1;
+      const output = gates[gate + 2 * size + i] + 1;
+      cell[state + i] = 0.5 * (forget * cell[state + i] + entry * gates[gate + 3 * size + i]);
+      heard[hidden + i] = output * Math.tanh(cell[state + i]);
     }
   }
 
   sumMessages(observation, n) {
     for (let row = 0; row < this.rows; row++) {
       let sum = 0;
-      for (let place = 0; place < n; place++) sum += this.attention[place * this.rows + row] * observation[place];
+      for (let place = 0; place < n; place++) sum += this.attention[place * this.stride + row] * observation[place];
       this.latent[row] = Math.tanh((this.gain / this.divisor) * sum);
     }
   }

@@ -92,7 +92,7 @@ def everything(tab):
         """() => {
           const { inputs, contenders, ...run } = pisensory.run;
           const whole = ({ world, network, ...rest }) => [
-            [...world.state], world.over, [...network.latent], [...(network.hidden || [])], [...(network.cell || [])],
+            [...world.state], world.over, [...network.latent], [...(network.heard || [])], [...(network.cell || [])],
             network.previous, network.divisor, [...rest.heights], [...rest.rewards], rest.action, rest.score,
             rest.steps, rest.away, rest.streak, rest.losses, rest.again, rest.recoveries,
             rest.traces.map(({ values, sources }) => [[...values], [...sources]]),

@@ -92,6 +92,7 @@ def test_nothing_sticks_out_of_the_window(show):
     tab = show(models, "#rival=2&noise=12&copies=2")
     tab.click("#shuffle")
     steps(tab, 30)
+    tab.evaluate("pisensory.page.scenarios[0].until = 400")  # of the counting, only its words are looked at
     tab.locator("#scenarios .check-it").first.click()
     wait(tab, "!document.querySelector('.check-it:disabled')")
     assert_nothing_sticks_out(tab, (320, 390, 768, 1280, 1920))

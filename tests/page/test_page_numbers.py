@@ -64,6 +64,14 @@ def test_random_networks_and_physics_agree_with_the_package(show, name, n_noise)
         assert_same_run(tab, models, name, version, 3, n_noise)
 
 
+def test_networks_of_odd_sizes_agree_with_the_package(show):
+    policy = ps.InvariantPolicy(n_embeddings=6, proj_dim=3, hidden_size=5, head_sizes=(3,))
+    models = {"odd": (policy, 0.5 * np.random.default_rng(1).standard_normal(policy.n_params).astype(np.float32))}
+    tab = show(models)
+    for n_noise in (0, 1):
+        assert_same_run(tab, models, "odd", "v1", 3, n_noise)
+
+
 # Starts from which rounding in the last bit of double precision does not grow past the bounds in 200 steps: the
 # published agent switches between full left and full right, so from some starts no two programs agree for long.
 @pytest.mark.parametrize(
