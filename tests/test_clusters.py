@@ -248,14 +248,37 @@ def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(
     ps.rollout(large, np.zeros((200, large.n_params)), ps.CartPoleSwingUp(max_steps=1), 2, executor=executor)
     assert not [str(warning.message) for warning in recwarn]  # of 11 MB sent at once
 
-    settings = ("--preset", "paper", "--task", "v1", "-p", "6", "-e", "2", "-m", "3", "--executor", executor)
+    settings = (
+        "--preset",
+        "paper",
+        "--task",
+        "v1",
+        "-p",
+        "6",
+        "-e",
+        "2",
+        "-m",
+        "3",
+        "--max-steps",
+        "50",
+        "--executor",
+        executor,
+    )
     monkeypatch.setattr(type(TASK), "score_episodes", 8)
     assert main(["train", "mlp", str(tmp_path / "run"), *settings]) == 0
     ps.train(
-        ps.MLPPolicy(), ps.CartPoleSwingUp("v1"), tmp_path / "serial", generations=3, population_size=6, n_episodes=2
+        ps.MLPPolicy(),
+        ps.CartPoleSwingUp("v1", max_steps=50),
+        tmp_path / "serial",
+        generations=3,
+        population_size=6,
+        n_episodes=2,
     )
     assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "serial" / "best.npz").read_bytes()
-    scored = [pisensory("evaluate", "run", "--json", "--executor", name, cwd=tmp_path) for name in ("serial", executor)]
+    scored = [
+        pisensory("evaluate", "run", "-e", "90", "--json", "--executor", name, cwd=tmp_path)
+        for name in ("serial", executor)
+    ]
     assert [result.stderr for result in scored] == ["", ""]
     here, there = ({**json.loads(result.stdout), "seconds": 0} for result in scored)
     assert here == there

@@ -22,12 +22,19 @@ def test_scores_are_those_in_the_header(name):
     policy, params = ps.load_model(name)
     about = describe_model(name)
     task = task_from_config(about["task"])
-    for inputs, shuffle in (("plain", False), ("shuffled", True)):
+    plain = ps.CartPoleSwingUp(task.version)
+    shuffled = plain.altered({"shuffle": True}, {})
+    found = {"shuffled": ps.evaluate(policy, params, shuffled, n_episodes, seed=1)}
+    if policy.n_features is None:  # the same scores, of which as many as are stepped together show it
+        part = ps.evaluate(policy, params, plain, 60, seed=1).returns
+        np.testing.assert_array_equal(part, found["shuffled"].returns[:60])
+        found["plain"] = found["shuffled"]
+    else:
+        found["plain"] = ps.evaluate(policy, params, plain, n_episodes, seed=1)
+    for inputs, scores in found.items():
         said = about["scores"][inputs]
-        perturbed = ps.CartPoleSwingUp(task.version, perturbation=ps.Perturbation(shuffle=shuffle))
-        found = ps.evaluate(policy, params, perturbed, n_episodes, seed=1)
-        error = np.hypot(said["std"] / np.sqrt(said["episodes"]), found.std / np.sqrt(n_episodes))
-        assert abs(found.mean - said["mean"]) < 3 * error + 1e-9
+        error = np.hypot(said["std"] / np.sqrt(said["episodes"]), scores.std / np.sqrt(n_episodes))
+        assert abs(scores.mean - said["mean"]) < 3 * error + 1e-9
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -48,8 +55,8 @@ def test_driver_scores_what_its_header_says_with_its_patches_in_any_order():
     about = describe_model("carracing-driver")
     task = task_from_config(about["task"]).plain
     plain, shuffled = (task.altered({"shuffle": shuffle}, {}) for shuffle in (False, True))
-    short = [some.altered({}, {"max_steps": 80}) for some in (plain, shuffled)]
-    np.testing.assert_array_equal(*(ps.rollout(policy, params[None], some, 2, seed=1).returns for some in short))
+    short = [some.altered({}, {"max_steps": 40}) for some in (plain, shuffled)]
+    np.testing.assert_array_equal(*(ps.rollout(policy, params[None], some, 1, seed=1).returns for some in short))
     said = about["scores"]["plain"]
     found = ps.rollout(policy, params[None], shuffled, 2, seed=1).returns
     assert abs(np.mean(found) - said["mean"]) < 3 * said["std"] / np.sqrt(2)
@@ -99,7 +106,7 @@ ROBUST = {
 NOISE = {"cartpole-invariant": {5: 550, 25: 545}, "cartpole-v1-invariant": {5: 913, 25: 822}}
 
 
-@pytest.mark.parametrize("n_episodes", [120, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_episodes", [60, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ROBUST)
 def test_invariant_models_hardly_mind_reshuffles_and_noise(name, n_episodes):
     policy, params = ps.load_model(name)
@@ -117,8 +124,8 @@ def test_invariant_models_survive_what_happens_on_the_page(name, monkeypatch):
     task = task_from_config(describe_model(name)["task"]).plain
     if task.version != "v1":  # whose long episode is none that they must survive
         monkeypatch.setattr(survival, "LONG", 1000)
-    *rows, long = survival.survival(policy, params, task, 40, seed=1)
+    *rows, long = survival.survival(policy, params, task, 20, seed=1)
     for row in rows:
         assert row["after"] >= 0.95 * row["before"] > 10, row
     if task.version == "v1":
-        assert min(row["before"] for row in rows) >= 38 and long["after"] >= 39
+        assert min(row["before"] for row in rows) >= 19 and long["after"] == 20

@@ -218,7 +218,7 @@ class EpisodeDraws:
             kept = chooser.choice(len(self._sources), perturbation.n_features(n_sources), replace=False)
             self._sources = self._sources[np.sort(kept)]
         self._shuffler = episode_generator(seed, SHUFFLE, episode)
-        self._noisemaker = episode_generator(seed, NOISE, episode)
+        self._seed, self._episode = seed, episode
         drawn = episode_generator(seed, RANGES, episode).random(4) if perturbation.draws_ranges else np.zeros(4)
         uniform = iter(drawn.tolist())  # one for each, whether it is a range or not
         self.every = _draw_whole(perturbation.reshuffle_every or 0, next(uniform), logarithmic=True)
@@ -226,6 +226,10 @@ class EpisodeDraws:
         self.push_at = _draw_whole(perturbation.push_at, next(uniform))
         low, high = perturbation.push if isinstance(perturbation.push, tuple) else (perturbation.push,) * 2
         self.push = low + (high - low) * next(uniform)
+
+    @functools.cached_property  # most episodes have no noise
+    def _noisemaker(self) -> np.random.Generator:
+        return episode_generator(self._seed, NOISE, self._episode)
 
     def order(self, step: int) -> np.ndarray:
         """Return the source shown at each position (feature,) from this step on.
