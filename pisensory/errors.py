@@ -147,6 +147,8 @@ def _as_number(value: object) -> float | int | None:
 
 def check_int(name: str, value: object, minimum: int, maximum: int = 2**53) -> int:
     """Return `value` as an int from `minimum` to `maximum`, or raise InputError naming the argument."""
+    if type(value) is int and minimum <= value <= maximum:  # at once, as each episode's seed is looked at
+        return value
     number = _as_number(value)
     whole = isinstance(number, int) or (number is not None and number.is_integer())
     if number is None or not whole or number < minimum:

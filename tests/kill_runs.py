@@ -25,16 +25,17 @@ from run_results import results
 import pisensory as ps
 from pisensory.cli import main
 from pisensory.runs import run
+from pisensory.tasks import Task
 
 TRAIN = ["--max-steps", "30", "-p", "6", "-e", "2", "--eval-episodes", "4", "--eval-every", "2", "--seed", "3"]
-CLONE = ["--max-steps", "20", "--rounds", "8", "--batch-size", "4", "--teacher-rounds", "2", "--updates", "4"]
+CLONE = ["--max-steps", "20", "--rounds", "5", "--batch-size", "4", "--teacher-rounds", "2", "--updates", "4"]
 CLONE += ["--window", "5", "--eval-episodes", "4", "--eval-every", "2", "--seed", "3", "-s"]
 NETWORK = ["--n-embeddings", "3", "--proj-dim", "2", "--hidden-size", "2"]
 # By name: the command, what it needs every time, and what it is told only when it begins.
 _MOST_KILLS = 5  # of one run
 KINDS = {
-    "train": (["train", "mlp"], ["-m", "25"], TRAIN),
-    "train-from": (["train", "mlp"], ["-m", "25"], [*TRAIN, "--init-from", "start.npz", "--diagonal"]),
+    "train": (["train", "mlp"], ["-m", "12"], TRAIN),
+    "train-from": (["train", "mlp"], ["-m", "12"], [*TRAIN, "--init-from", "start.npz", "--diagonal"]),
     "clone": (["clone", "invariant", "teacher.npz"], [], [*CLONE, *NETWORK, "--dagger", "--identify", "0.3"]),
     "evolve": (["clone", "invariant", "teacher.npz"], ["--evolve", "6"], [*CLONE, *NETWORK, "--rounds", "3"]),
     "recipe": (["train", "invariant"], ["-m", "5"], [*TRAIN, *NETWORK, "--max-steps", "8", "--head-sizes", "none"]),
@@ -61,6 +62,7 @@ def start(arguments: list[str], log: Path) -> int:
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         run._CHECKPOINT_SECONDS = 0.02
+        Task.score_episodes = 8  # at the end of a command, when all is written
         code = main(arguments)
     os._exit(code)
 
@@ -110,7 +112,7 @@ def kill_runs(n_kills: int, kinds: list[str], number: int, seed: int) -> dict[st
             code = None
             for _ in range(min(_MOST_KILLS, n_kills - sum(kills.values()))):
                 process = start(command(kind, n_jobs, run_dir), log)
-                code = finish(process, rng.uniform(0, 1.2 * seconds + n_jobs - 1))
+                code = finish(process, rng.uniform(0, 1.2 * seconds + 0.5 * (n_jobs - 1)))
                 if code is not None:
                     break
                 stop(process, number, rng.random() < 0.5, log)

@@ -62,7 +62,7 @@ def test_occlusion_is_for_students_of_any_number_of_inputs(tmp_path):
 
 
 def test_student_comes_to_act_as_the_teacher(tmp_path):
-    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=80, learning_rate=0.02, patience=999, **SMALL)
+    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=60, learning_rate=0.03, patience=999, **SMALL)
     losses = [float(row["held_out_loss"]) for row in metrics(tmp_path / "run") if row["held_out_loss"]]
     assert losses[-1] < 0.15 * losses[0]
 
@@ -71,10 +71,10 @@ def test_student_comes_to_act_as_the_teacher(tmp_path):
     ("dagger", "identify_weight", "occlusion"), [(False, 0, 0), (True, 0, 0), (True, 0.3, 0), (True, 0.3, 0.5)]
 )
 def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight, occlusion):
-    settings = {"rounds": 9, "dagger": dagger, "identify": identify_weight, "occlusion": occlusion, **SMALL}
+    settings = {"rounds": 6, "dagger": dagger, "identify": identify_weight, "occlusion": occlusion, **SMALL}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     stopped = 0
-    while stopped < 9:
+    while stopped < 6:
         parts = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
         assert parts.rounds == stopped + 1
         stopped = parts.rounds
@@ -272,7 +272,7 @@ def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, mo
 
 
 def test_student_learns_which_of_its_inputs_is_which(tmp_path):
-    settings = {**SMALL, "rounds": 60, "learning_rate": 0.01, "patience": 999}
+    settings = {**SMALL, "rounds": 30, "learning_rate": 0.02, "patience": 999}
     ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", identify=1.0, **settings)
     losses = [float(row["identify_loss"]) for row in metrics(tmp_path / "run")]
     assert losses[0] > 0.8 * np.log(6)  # it guesses: six classes, of which noise does not occur
@@ -494,7 +494,7 @@ def test_episodes_on_disk_are_bounded_and_those_of_another_task_refused(tmp_path
 
 
 def test_run_that_was_killed_with_a_full_store_goes_on_exactly(tmp_path, monkeypatch):
-    settings = {"rounds": 9, "dagger": True, "max_megabytes": 1, **SMALL, "batch_size": 128, "updates": 8}
+    settings = {"rounds": 9, "dagger": True, "max_megabytes": 1, **SMALL, "batch_size": 128, "updates": 1}
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     files = list((tmp_path / "whole" / "episodes").iterdir())
     assert len(files) < 8

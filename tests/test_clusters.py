@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from eventful_tasks import EventfulTask, FailingTask
 from warm import pisensory
 
 import pisensory as ps
@@ -25,27 +26,26 @@ from pisensory.runs.checkpoint import read_checkpoint
 TASK = ps.CartPoleSwingUp("v1", max_steps=60)
 POLICY = ps.InvariantPolicy(n_embeddings=4, proj_dim=4, hidden_size=2)
 POPULATION = np.random.default_rng(0).standard_normal((5, POLICY.n_params))
-# Several chunks a generation.
-SETTINGS = {"population_size": 4, "n_episodes": 800, "n_eval_episodes": 4, "eval_every": 1}
+SETTINGS = {"population_size": 4, "n_episodes": 80, "n_eval_episodes": 4, "eval_every": 1}
 
 
 @pytest.fixture(scope="module")
 def expected():
-    return ps.rollout(POLICY, POPULATION, TASK, 900, seed=3).returns
+    return ps.rollout(POLICY, POPULATION, TASK, 90, seed=3).returns
 
 
 @pytest.mark.parametrize("name", ["serial", "processes"])
 def test_named_executors_score_alike(expected, name):
-    np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 2, name).returns, expected)
+    np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 90, 3, 2, name).returns, expected)
 
 
 @pytest.mark.parametrize("make", [concurrent.futures.ThreadPoolExecutor, concurrent.futures.ProcessPoolExecutor])
 def test_executors_of_others_score_alike_and_stay_open(expected, make):
     with make(2) as executor:
         for _ in range(2):
-            result = ps.rollout(POLICY, POPULATION, TASK, 900, 3, executor=executor)
+            result = ps.rollout(POLICY, POPULATION, TASK, 90, 3, executor=executor)
             np.testing.assert_array_equal(result.returns, expected)
-        evaluation = ps.evaluate(POLICY, POPULATION[0], TASK, 900, 3, executor=executor)
+        evaluation = ps.evaluate(POLICY, POPULATION[0], TASK, 90, 3, executor=executor)
         np.testing.assert_array_equal(evaluation.returns, expected[0])
 
 
@@ -64,7 +64,7 @@ class Counting:
 def test_executors_that_do_not_tell_their_size_have_as_many_workers_as_jobs_are_asked_for(expected, tmp_path):
     executor = Counting()
     for n_jobs in (1, 3, np.int64(5), 2.0):
-        result = ps.rollout(POLICY, POPULATION, TASK, 900, 3, n_jobs, executor)
+        result = ps.rollout(POLICY, POPULATION, TASK, 90, 3, n_jobs, executor)
         np.testing.assert_array_equal(result.returns, expected)
     alone, *others = executor.counts
     assert [count % n_jobs for count, n_jobs in zip(others, (3, 5, 2))] == [0, 0, 0]
@@ -73,7 +73,7 @@ def test_executors_that_do_not_tell_their_size_have_as_many_workers_as_jobs_are_
     ps.train(POLICY, TASK, tmp_path / "run", generations=1, n_jobs=7, executor=executor, **SETTINGS)
     assert executor.counts[0] % 7 == 0
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 2, pool).returns, expected)
+        np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 90, 3, 2, pool).returns, expected)
 
 
 def test_executors_that_tell_their_size_are_believed():
@@ -152,9 +152,14 @@ class Cluster:
     """A Dask scheduler and workers, each a process of its own."""
 
     def __init__(self, folder):
-        self.folder, self.processes = folder, []
+        self.folder, self.processes, self.event = folder, [], folder / "event"
         log = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
         self.address = self._wait_for(log, r"(tcp://127\.0\.0\.1:\d+)")
+
+    def have_workers(self, number):
+        """Start workers until there are so many, or more."""
+        for _ in range(number - sum(process.poll() is None for process in self.processes[1:])):
+            self.add_worker()
 
     def add_worker(self):
         """Start a worker, and return its process once it has joined."""
@@ -167,7 +172,7 @@ class Cluster:
         paths = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], "--no-dashboard", *arguments[1:]]
         with open(log, "wb") as file:
-            settings = {"cwd": self.folder, "env": {**os.environ, "PYTHONPATH": paths}}
+            settings = {"cwd": self.folder, "env": {**os.environ, "PYTHONPATH": paths, "EVENT": str(self.event)}}
             self.processes.append(subprocess.Popen(command, stdout=file, stderr=file, **settings))
         return log
 
@@ -190,31 +195,32 @@ class Cluster:
             process.wait()
 
 
-@pytest.fixture
-def cluster(tmp_path):
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A cluster of all tests that leave its scheduler as it was; of its workers, some may have ended."""
     pytest.importorskip("distributed")
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    cluster = Cluster(folder)
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     yield cluster
     cluster.close()
 
 
-class EventfulTask(ps.CartPoleSwingUp):
-    """Lets go of the file EVENT in the first chunk of generation 2, and waits until somebody has taken it."""
+@pytest.fixture
+def cluster_of_its_own(tmp_path_factory):
+    pytest.importorskip("distributed")
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
 
-    def _start(self, seed, episodes):
-        if len(seed) == 3 and seed[2] == 2 and episodes[0, 0] == 0 and not os.path.exists(os.environ["EVENT"]):
-            with open(os.environ["EVENT"], "w") as file:
-                file.write(str(os.getpid()))
-            while not os.path.exists(os.environ["EVENT"] + " taken"):
-                time.sleep(0.01)
-        return super()._start(seed, episodes)
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """A single worker gets several, too."""
+    monkeypatch.setattr(sys.modules["pisensory.rollout"], "_CHUNK_NUMBERS", 9000)
 
 
 def train_with_event(tmp_path, cluster, happen):
     """Train on the cluster; in the middle of generation 2, let something happen to it."""
-    event = tmp_path / "event"
+    event = cluster.event
 
     def wait():
         while not event.exists() or not event.read_text():
@@ -231,46 +237,69 @@ def train_with_event(tmp_path, cluster, happen):
     return result
 
 
-def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(cluster, tmp_path, expected, recwarn):
-    cluster.add_worker()
+def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(
+    cluster, tmp_path, expected, recwarn, small_chunks, monkeypatch
+):
+    cluster.have_workers(1)
     executor = f"dask:{cluster.address}"
-    np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, executor=executor).returns, expected)
+    np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 90, 3, executor=executor).returns, expected)
 
     large = ps.MLPPolicy(hidden_sizes=(1000,))
     ps.rollout(large, np.zeros((200, large.n_params)), ps.CartPoleSwingUp(max_steps=1), 2, executor=executor)
     assert not [str(warning.message) for warning in recwarn]  # of 11 MB sent at once
 
-    settings = ("--preset", "paper", "--task", "v1", "-p", "6", "-e", "2", "-m", "3", "--executor", executor)
-    trained = pisensory("train", "mlp", "run", *settings, cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    settings = (
+        "--preset",
+        "paper",
+        "--task",
+        "v1",
+        "-p",
+        "6",
+        "-e",
+        "2",
+        "-m",
+        "3",
+        "--max-steps",
+        "50",
+        "--executor",
+        executor,
+    )
+    monkeypatch.setattr(type(TASK), "score_episodes", 8)
+    assert main(["train", "mlp", str(tmp_path / "run"), *settings]) == 0
     ps.train(
-        ps.MLPPolicy(), ps.CartPoleSwingUp("v1"), tmp_path / "serial", generations=3, population_size=6, n_episodes=2
+        ps.MLPPolicy(),
+        ps.CartPoleSwingUp("v1", max_steps=50),
+        tmp_path / "serial",
+        generations=3,
+        population_size=6,
+        n_episodes=2,
     )
     assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "serial" / "best.npz").read_bytes()
-    scored = [pisensory("evaluate", "run", "--json", "--executor", name, cwd=tmp_path) for name in ("serial", executor)]
+    scored = [
+        pisensory("evaluate", "run", "-e", "90", "--json", "--executor", name, cwd=tmp_path)
+        for name in ("serial", executor)
+    ]
     assert [result.stderr for result in scored] == ["", ""]
     here, there = ({**json.loads(result.stdout), "seconds": 0} for result in scored)
     assert here == there
 
 
-def test_dask_clients_and_their_executors_are_taken_as_they_are(cluster, expected):
+def test_dask_clients_and_their_executors_are_taken_as_they_are(cluster, expected, small_chunks):
     import distributed
 
-    cluster.add_worker()
+    cluster.have_workers(1)
     with distributed.Client(cluster.address, set_as_default=False) as client:
         for _ in range(2):
-            np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 1, client).returns, expected)
+            np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 90, 3, 1, client).returns, expected)
         assert client.status == "running"
         pool = client.get_executor()
-        np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 900, 3, 2, pool).returns, expected)
+        np.testing.assert_array_equal(ps.rollout(POLICY, POPULATION, TASK, 90, 3, 2, pool).returns, expected)
     with pytest.raises(ps.InputError, match="client must be open"):
-        ps.rollout(POLICY, POPULATION, TASK, 900, 3, 1, client)
+        ps.rollout(POLICY, POPULATION, TASK, 90, 3, 1, client)
 
 
-def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing(cluster, tmp_path, monkeypatch):
-    monkeypatch.setenv("EVENT", str(tmp_path / "event"))
-    cluster.add_worker()
-    cluster.add_worker()
+def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing(cluster, tmp_path):
+    cluster.have_workers(2)
 
     def kill_and_join(process_id):
         os.kill(process_id, signal.SIGKILL)
@@ -283,7 +312,7 @@ def test_dask_worker_killed_in_the_middle_and_one_that_joins_late_change_nothing
 
 def test_a_sweep_on_dask_ends_as_one_on_these_cores(cluster, tmp_path):
     pytest.importorskip("matplotlib")
-    cluster.add_worker()
+    cluster.have_workers(1)
     file = tmp_path / "small.toml"
     file.write_text(
         'command = "train {policy}"\nseeds = [3]\n[grid]\npolicy = ["linear", "lstm"]\n[options]\ntask = "v1"\n'
@@ -295,8 +324,8 @@ def test_a_sweep_on_dask_ends_as_one_on_these_cores(cluster, tmp_path):
     assert tables[0] == tables[1] and "linear" in tables[0]
 
 
-def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, tmp_path, monkeypatch):
-    monkeypatch.setenv("EVENT", str(tmp_path / "event"))
+def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster_of_its_own, tmp_path, monkeypatch):
+    cluster = cluster_of_its_own
     cluster.add_worker()
     monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 2)
     gone = ps.DaskExecutor(cluster.address)
@@ -311,23 +340,23 @@ def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, 
     np.testing.assert_array_equal(resumed.mean_params, serial.mean_params)
 
 
-class FailingTask(ps.CartPoleSwingUp):
-    """Ends its worker, or raises an error of its own."""
-
-    def _start(self, seed, episodes):
-        if self.max_steps == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise RuntimeError("the task is broken")
-
-
 @pytest.fixture
-def unforgiving(monkeypatch):
-    """Has schedulers give up on what has killed one worker."""
-    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+def unforgiving(cluster):
+    """Has the scheduler give up on what has killed one worker."""
+    import distributed
+
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+
+        def allow(number):
+            client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", number))
+
+        allow(0)
+        yield
+        allow(3)
 
 
 def test_what_fails_on_a_dask_worker_is_told_apart(unforgiving, cluster):
-    cluster.add_worker()
+    cluster.have_workers(1)
     with pytest.raises(RuntimeError, match="the task is broken") as raised:
         ps.rollout(POLICY, POPULATION, FailingTask("v1", max_steps=2), 4, executor=f"dask:{cluster.address}")
     assert not isinstance(raised.value, ps.PisensoryError)

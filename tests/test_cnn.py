@@ -232,10 +232,10 @@ def test_sequences_that_are_learnt_from_have_layers_of_their_own(task):
     seen = np.stack([plain[0], plain[0]])
     shown = randomized.randomized(seen, np.random.default_rng(3))
     random = np.random.default_rng(3)
-    for episode in range(4):
+    pictures = first_sight(randomized)[0].plain._values[0]
+    for episode, picture in enumerate(pictures):
         layer = random_layer.draw_random_layer(random)
         for step in range(2):
-            picture = first_sight(randomized)[0].plain._values[0, episode]
             expected = ps.Patches(7, 4).cut(random_layer.randomize(picture, layer))
             inside = np.ones((23, 23), bool)
             inside[-1], inside[:, -1] = False, False  # the last row and column of pixels are in no patch

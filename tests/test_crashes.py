@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eventful_tasks import DeadlyTask
 from warm import Started
 
 import pisensory as ps
@@ -98,17 +99,17 @@ def assert_same_run(one, other):
 
 
 def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer):
-    n_generations, n_kills = 250, 24
+    n_generations, n_kills, n_fresh = 120, 16, 3
     ps.train(POLICY, TASK, tmp_path / "whole", generations=n_generations, **SMALL)
     rng = np.random.default_rng(0)
     folder = tmp_path / "killed"
     kills = in_a_write = 0
     while kills < n_kills:
-        process = trainer(folder, n_generations, write_seconds=0.003, fresh=kills < 4)
+        process = trainer(folder, n_generations, write_seconds=0.01, fresh=kills < n_fresh)
         lines = (folder / "metrics.csv").read_text().count("\n") if (folder / "metrics.csv").exists() else 0
-        if kills >= 4:  # the first ones fall into its start
+        if kills >= n_fresh:  # the first ones fall into its start
             wait_for_generations(folder, process, min(lines + 2, n_generations - 50))
-        time.sleep(rng.uniform(0, 0.4 if kills < 4 else 0.1))
+        time.sleep(rng.uniform(0, 0.4 if kills < n_fresh else 0.1))
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
@@ -140,42 +141,32 @@ def test_runs_of_every_kind_killed_at_random_moments_end_as_ones_that_never_were
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number, code, times):
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number, expected, times):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "-j", "2", "-p", "16", "-m", "99999"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    code = "import os, sys; os.setsid(); from pisensory.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = Started(["train", "mlp", folder, "-j", "2", "-p", "16", "-m", "99999"], code)
     wait_for_generations(folder, process, 3)
     for _ in range(times):
         os.killpg(process.pid, number)  # as a terminal does, and a batch queue
         time.sleep(0.05)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == code, errors
+    assert process.returncode == expected, errors
     assert "resume with the same settings and --resume" in errors
     assert "Traceback" not in errors
     done = read_checkpoint(folder)[1]["done"]
     assert done == len(metrics(folder)) >= 3
 
 
-class DeadlyTask(ps.CartPoleSwingUp):
-    """Kills the worker of generation 2's first chunk, as often as the file DEADLY has letters."""
-
-    def _start(self, seed, episodes):
-        path = os.environ.get("DEADLY", "")
-        if len(seed) == 3 and seed[2] == 2 and episodes[0, 0] == 0 and path and os.path.getsize(path):
-            os.truncate(path, os.path.getsize(path) - 1)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super()._start(seed, episodes)
-
-
 DEADLY = DeadlyTask("v1", max_steps=40)
-MANY = {**SMALL, "population_size": 4, "n_episodes": 800}
+MANY = {**SMALL, "population_size": 4, "n_episodes": 80}
 
 
 @pytest.fixture
 def six_chunks(monkeypatch):
     """Cut MANY into six chunks a generation, the first of which is deadly."""
-    monkeypatch.setattr(sys.modules["pisensory.rollout"], "_CHUNK_NUMBERS", 6000)
+    monkeypatch.setattr(sys.modules["pisensory.rollout"], "_BLOCK", 8)
+    monkeypatch.setattr(sys.modules["pisensory.rollout"], "_CHUNK_NUMBERS", 600)
 
 
 @pytest.mark.parametrize("deaths", [1, 2])

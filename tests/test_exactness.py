@@ -44,7 +44,7 @@ def random_population(policy, n_candidates, seed, scale=0.7):
 def test_shuffled_trajectories_are_the_same(perturbation, version, n_candidates, n_episodes, head_sizes, seed):
     policy = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=3, head_sizes=head_sizes)
     population = random_population(policy, n_candidates, seed)
-    task = ps.CartPoleSwingUp(version, max_steps=60, perturbation=perturbation)
+    task = ps.CartPoleSwingUp(version, max_steps=30, perturbation=perturbation)
     shuffled = dataclasses.replace(task, perturbation=dataclasses.replace(perturbation, shuffle=True))
     plain = ps.rollout(policy, population, task, n_episodes, seed)
     same = ps.rollout(policy, population, shuffled, n_episodes, seed)
@@ -94,7 +94,7 @@ def test_an_ordinary_sum_would_break_the_promise(monkeypatch):
 def test_scores_do_not_depend_on_chunks(n_candidates, n_episodes, perturbation, cuts, seed):
     policy = ps.InvariantPolicy(n_embeddings=6, proj_dim=4, hidden_size=3)
     perturbation = dataclasses.replace(perturbation, shuffle=True, reshuffle_every=7)
-    task = ps.CartPoleSwingUp("harder", max_steps=40, perturbation=perturbation)
+    task = ps.CartPoleSwingUp("harder", max_steps=16, perturbation=perturbation)
     population = random_population(policy, n_candidates, seed)
     whole = ps.rollout(policy, population, task, n_episodes, seed)
     chunks = []
@@ -109,16 +109,18 @@ def test_scores_do_not_depend_on_chunks(n_candidates, n_episodes, perturbation, 
     np.testing.assert_array_equal(whole.lengths, pieces.lengths)
 
 
+@pytest.fixture(scope="module")
+def two_workers():
+    with ps.ProcessExecutor(2) as executor:
+        yield executor
+
+
 @pytest.mark.parametrize("policy", [ps.InvariantPolicy(), ps.MLPPolicy(), ps.MLPPolicy(hidden_sizes=())])
-def test_scores_do_not_depend_on_workers(policy):
-    task = ps.CartPoleSwingUp("harder", max_steps=120, perturbation=ps.Perturbation(reshuffle_every=10))
+def test_scores_do_not_depend_on_workers(policy, two_workers):
+    task = ps.CartPoleSwingUp("harder", max_steps=40, perturbation=ps.Perturbation(reshuffle_every=10))
     population = random_population(policy, 70, seed=3)
     here = ps.rollout(policy, population, task, 16, seed=5)
-    executor = ps.ProcessExecutor(2)
-    try:
-        there = ps.rollout(policy, population, task, 16, seed=5, executor=executor)
-    finally:
-        executor.close()
+    there = ps.rollout(policy, population, task, 16, seed=5, executor=two_workers)
     np.testing.assert_array_equal(here.returns, there.returns)
     np.testing.assert_array_equal(here.lengths, there.lengths)
 
@@ -198,7 +200,7 @@ def choose(*sizes):
 for hidden_size, n_noise, n_episodes in ((2, 0, 16), (8, 0, 16), (8, 2, 5), (8, 40, 4), (32, 0, 16), (32, 2, 9)):
     policy = ps.InvariantPolicy(hidden_size=hidden_size)
     population = 0.5 * np.random.default_rng(hidden_size).standard_normal((3, policy.n_params))
-    task = ps.CartPoleSwingUp("v1", max_steps=40, perturbation=ps.Perturbation(n_noise=n_noise))
+    task = ps.CartPoleSwingUp("v1", max_steps=16, perturbation=ps.Perturbation(n_noise=n_noise))
     shuffled = dataclasses.replace(task, perturbation=dataclasses.replace(task.perturbation, shuffle=True))
     layers.exact_side_by_side = lambda *sizes: False
     apart = ps.rollout(policy, population, task, n_episodes).returns

@@ -49,7 +49,7 @@ def test_the_picture_is_the_brighter_of_two_frames():
 
 
 def test_games_of_a_seed_are_the_same_and_differ_by_episode():
-    actions = np.random.default_rng(1).integers(0, 6, 60)
+    actions = np.random.default_rng(1).integers(0, 6, 30)
     for sticky in (False, True):
         task = ps.PongTask(sticky=sticky)
         run, seen = begin(task, 2, [[0, 1, 0]])
@@ -73,7 +73,7 @@ def test_doing_nothing_loses():
 def test_an_episode_may_end_with_a_point_lost():
     policy = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
     params = np.zeros((2, policy.n_params))
-    whole = ps.rollout(policy, params, ps.PongTask(max_steps=400), 2, seed=1)
+    whole = ps.rollout(policy, params[:1], ps.PongTask(max_steps=400), 2, seed=1)
     assert (whole.returns < -2).all()
     for most in (1, 2):
         ended = ps.rollout(policy, params, ps.PongTask(max_steps=400, max_lost=most), 2, seed=1)
@@ -88,7 +88,7 @@ def test_a_game_may_begin_behind():
     task = ps.PongTask(behind=20)
     lost = -ps.rollout(policy, params, task, 4, seed=3).returns[0]  # those that were left to lose
     assert len(np.unique(lost)) > 2 and lost.min() >= 1 and lost.max() < 21
-    np.testing.assert_array_equal(lost, -ps.rollout(policy, params, task, 4, seed=3).returns[0])
+    np.testing.assert_array_equal(lost[:2], -ps.rollout(policy, params, task, 2, seed=3).returns[0])
     with pytest.raises(ps.InputError, match="behind must be at most 20, got 21"):
         ps.PongTask(behind=21)
 

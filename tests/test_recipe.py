@@ -27,7 +27,10 @@ SMALL = {"generations": 3, "teacher_generations": 2, "clone_rounds": 2, "populat
 @pytest.fixture(autouse=True)
 def few_updates(monkeypatch):
     """A round of cloning descends a few steps in place of many: stages, not learning, are what is tested here."""
-    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, "updates": 12})
+    few = {"batch_size": 8, "n_eval_episodes": 16}
+    monkeypatch.setattr(recipe, "_CLONING", {**recipe._CLONING, **few, "updates": 6, "windows": 16})
+    monkeypatch.setattr(recipe, "_TEACHING", {**recipe._TEACHING, "population_size": 8, "n_eval_episodes": 16})
+    monkeypatch.setattr(type(TASK), "score_episodes", 100)
 
 
 def test_each_stage_begins_with_what_the_one_before_it_found(tmp_path):
@@ -73,7 +76,7 @@ def test_teacher_is_softened_as_far_as_it_keeps_its_score():
     gains = {scale: choose_gain(policy, scale * params, task) for scale in (1, 10_000)}
     assert gains[1] > gains[10_000] == 0.1  # pushes at full force, and still does with a tenth of its weights
     scores = {
-        gain: ps.rollout(policy, (gain * params)[None], task, 1000, HELD_OUT_SEED).returns.mean()
+        gain: ps.rollout(policy, (gain * params)[None], task, task.score_episodes, HELD_OUT_SEED).returns.mean()
         for gain in (0.1, 0.2, 0.5, 1.0)
     }
     assert scores[gains[1]] >= 0.97 * scores[1.0]
@@ -93,10 +96,7 @@ def test_a_run_that_is_resumed_in_any_stage_ends_as_one_that_never_stopped(tmp_p
     run = tmp_path / "run"
     plain = TASK.plain
     if stopped_in == "teacher":
-        ps.train(
-            ps.MLPPolicy(), plain, run / "teacher", generations=1, population_size=32, n_episodes=8, sigma0=0.5,
-            sigma_max=0.5,
-        )  # fmt: skip
+        ps.train(ps.MLPPolicy(), plain, run / "teacher", generations=1, **recipe._TEACHING)
     else:
         ps.train_with_teacher(POLICY, TASK, run, **{**SMALL, "generations": 2})
     if stopped_in == "clone":

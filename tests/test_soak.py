@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not (PROC / "self" / "fd").exists(), reason="rea
 def start(folder, generations):
     command = [
         sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "--task", "v1", "--max-steps", "20", "-p", "8",
-        "-e", "100", "-j", "2", "-m", str(generations),
+        "-e", "20", "-j", "2", "-m", str(generations),
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
