@@ -1,11 +1,13 @@
 """Makes the tables and pictures of pong.md.
 
     python docs/make_pong.py facts
+    python docs/make_pong.py memory
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
-`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `look-up` plays by
+`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has
+networks without and with a memory learn in which row the ball is. `look-up` plays by
 heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its four
 games, or also after points that were lost. `occlusion`
 scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import functools
 import itertools
 import json
@@ -28,13 +31,14 @@ import numpy as np
 
 import pisensory as ps
 from pisensory.cli.options import load_model
+from pisensory.cloning.adam import Adam, clip, cosine_rate
 from pisensory.figures import as_png
 from pisensory.figures.style import INK, PALETTE, PAPER, new_figure, sequential, styled
 from pisensory.files import atomic_write, write_text
 from pisensory.layers.patches import Patches
 from pisensory.tasks.perturbation import count_left
 from pisensory.tasks.pong import GAME, STICKINESS, PongGame
-from pisensory.teachers.player import Player
+from pisensory.teachers.player import Player, Returner
 
 DOCS = Path(__file__).parent
 SCORES = DOCS / "pong.json"
@@ -46,6 +50,10 @@ N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
 STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
 FREE = range(30, 118)  # columns of the screen where all of a ball, and of its last three places, is in these
+# Games with sticky actions to learn in which row the ball is, and steps of each; one more is held out.
+N_GAMES, N_GAME_STEPS, N_UPDATES = 6, 4000, 1000
+WARM_UP = 10  # steps of a sequence in which a memory may fill
+N_HELD_OUT, N_HELD_OUT_STEPS = 24, 60  # sequences of the game held out, their second half is scored
 # Tang and Ha (2021): by the share removed in training, at each of SHARES.
 PUBLISHED = {
     0.0: [21, -20, -20, -21, -21, -21, -21, -21, -21, -21],
@@ -61,6 +69,8 @@ def main() -> None:
     jobs = parser.add_subparsers(required=True)
     job = jobs.add_parser("facts", help="count pictures, and places of the ball that look alike")
     job.set_defaults(run=lambda options: facts())
+    job = jobs.add_parser("memory", help="learn in which row the ball is, without and with a memory")
+    job.set_defaults(run=lambda options: memory())
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -193,6 +203,66 @@ def alike(patches: Patches, seen: list[Moment], *, remembers: bool) -> None:
         f"{patches.stride} pixels apart: {len(places)} sets of patches with the ball, {len(several)} of several places"
     )
     print(f"  rows apart {rows.most_common()}, columns {columns.most_common()}")
+
+
+class Watched(NamedTuple):
+    """The pictures of a game (step, pixel), and the ball's row in mid-court, -1 where it is not there (step,)."""
+
+    pictures: np.ndarray
+    rows: np.ndarray
+
+    def sequences(self, starts: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is seen from some steps on (step, feature, channel, sequence), and the rows (step, sequence)."""
+        steps = starts + np.arange(n_steps)[:, None]
+        stacks = np.concatenate([self.pictures[steps - ago] for ago in (3, 2, 1, 0)], axis=-1)
+        return np.moveaxis(stacks[..., ps.PongTask.seen.places], 1, -1).astype(np.float32), self.rows[steps]
+
+
+def watch(seed: int) -> Watched:
+    """Watch a game with sticky actions."""
+    world = PongGame(STICKINESS)
+    world.reset(seed)
+    play, pictures, rows = Returner()(world), [], []
+    for step in itertools.islice(steps(world, lambda _: play()), N_GAME_STEPS):
+        court = world.look()
+        pictures.append(step.stack[-1].ravel())
+        rows.append(court.row if court.has_ball and court.column in FREE else -1)
+    return Watched(np.array(pictures), np.array(rows))
+
+
+def memory() -> None:
+    """Print how well networks without and with a memory learn in which row the ball is."""
+    *lessons, test = (watch(seed) for seed in range(N_GAMES + 1))
+    known = np.concatenate([game.rows[game.rows >= 0] for game in lessons])
+    middle, spread = known.mean(), known.std()
+    print(f"{len(known)} steps with the ball in mid-court; its rows' standard deviation is {spread:.1f}", flush=True)
+    for hidden_size, n_sequences, n_steps in ((0, 240, 1), (16, 6, 40)):
+        policy = dataclasses.replace(
+            ps.PatchPolicy.pong(), grid=(8, 8), proj_dim=16, convolutions=(), head_sizes=(64,), hidden_size=hidden_size
+        )
+        generator = np.random.default_rng(0)
+        params = mean = policy.initial(generator)
+        adam = Adam(np.zeros_like(params), np.zeros_like(params))
+        for number in range(N_UPDATES):
+            game = lessons[generator.integers(N_GAMES)]
+            starts = generator.integers(3, len(game.rows) - n_steps, n_sequences)
+            seen, rows = game.sequences(starts, n_steps)
+            counts = rows >= 0
+            counts[: min(WARM_UP, n_steps - 1)] = False
+            unrolled = policy.unroll(params, seen)
+            slopes = np.zeros_like(unrolled.actions)
+            slopes[:, 0] = 2 * (unrolled.actions[:, 0] - (rows - middle) / spread) * counts / max(counts.sum(), 1)
+            rate = cosine_rate(0.002, number / N_UPDATES)
+            params = adam.step(params, clip(unrolled.gradient(slopes), 0.5), rate)
+            mean = params + 0.99 * (mean - params)
+        starts = 3 + N_HELD_OUT_STEPS * np.arange(min(N_HELD_OUT, len(test.rows) // N_HELD_OUT_STEPS - 1))
+        seen, rows = test.sequences(starts, N_HELD_OUT_STEPS)
+        wrong = np.abs(middle + spread * policy.unroll(mean, seen).actions[:, 0] - rows)
+        wrong = wrong[N_HELD_OUT_STEPS // 2 :][rows[N_HELD_OUT_STEPS // 2 :] >= 0]
+        print(
+            f"hidden size {hidden_size}: {policy.n_params} parameters, {len(wrong)} steps of another game, rows wrong"
+        )
+        print(f"  {np.sqrt(np.mean(wrong**2)):.1f} root mean square, {np.median(wrong):.1f} median", flush=True)
 
 
 def look_up() -> None:
