@@ -5,8 +5,8 @@
         runs/evolved "pisensory train invariant runs/evolved --init-from runs/clone/best.npz"
 
 takes the best policy of the last run, scores it on 10,000 episodes (--episodes) in order and shuffled, and writes
-pisensory/models/NAME.npz, with --single in numbers of 32 bits; the settings and some 100 lines of the metrics of every
-run go to docs/runs/NAME.
+pisensory/models/NAME.npz, with --single in numbers of 32 bits, with --half of 16; the settings and some 100 lines of
+the metrics of every run go to docs/runs/NAME.
 """
 
 from __future__ import annotations
@@ -81,9 +81,11 @@ def main():
     parser.add_argument("stages", nargs="+", metavar="RUN_DIR COMMAND", help="each stage's folder and command")
     parser.add_argument("--after", metavar="MODEL", help="a shipped model that the first stage began with")
     parser.add_argument("--episodes", type=int, default=10_000, help="to score it on")
-    parser.add_argument("--task", help="that it is for, if it was trained on a mixture")
+    parser.add_argument("--task", help="that it is for, if it was trained on a mixture; or a mixture of one")
     parser.add_argument("--robust", action="store_true", help="score it reshuffled and with noise inputs, too")
-    parser.add_argument("--single", action="store_true", help="keep numbers of 32 bits")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--single", action="store_const", const=np.float32, dest="type", help="keep numbers of 32 bits")
+    size.add_argument("--half", action="store_const", const=np.float16, dest="type", help="keep numbers of 16 bits")
     options = parser.parse_args()
     if len(options.stages) % 2:
         parser.error("give a command after every run folder")
@@ -103,14 +105,16 @@ def main():
             "python": platform.python_version(),
         },
     }
-    if options.single:
-        params = params.astype(np.float32).astype(float)
-    task = task_from_text(options.task).plain if options.task else task_from_config(about["task"]).plain
+    if options.type:
+        params = params.astype(options.type).astype(float)
+    task = (task_from_text(options.task) if options.task else task_from_config(about["task"])).plain
+    if len(task.tasks) == 1:  # a mixture of one
+        (task,) = task.tasks
     scores = score(policy, params, task, options.episodes, options.robust)
     path = ROOT / "pisensory" / "models" / f"{options.name}.npz"
     ps.save_policy(path, policy, params, task=task.config, training=training, scores=scores)
-    if options.single:
-        write_npz(path, {**read_npz(path), "params": params.astype(np.float32)})
+    if options.type:
+        write_npz(path, {**read_npz(path), "params": params.astype(options.type)})
     for number, (run_dir, _) in enumerate(stages, len(before) + 1):
         keep_stage(run_dir, ROOT / "docs" / "runs" / options.name / f"{number}-{run_dir.name}")
     print(f"{path}: {scores['plain']['mean']:.1f} in order, {scores['shuffled']['mean']:.1f} shuffled")

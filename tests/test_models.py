@@ -38,7 +38,8 @@ def test_headers_say_how_they_were_trained(name):
         assert stage["command"].startswith("pisensory ")
         assert stage["env_steps"] > 0
     assert set(about["training"]["versions"]) == {"pisensory", "numpy", "cma", "python"}
-    least = {"carracing-driver": 100, "pong-player": 30}.get(name, 10_000)  # for Pong as many as there are starts
+    # Of Pong as many as there are starts; with sticky actions games take long.
+    least = {"carracing-driver": 100, "pong-player": 30, "pong-memory": 16}.get(name, 10_000)
     assert about["scores"]["plain"]["episodes"] == least
 
 
@@ -66,6 +67,17 @@ def test_the_player_of_pong_wins_a_game_with_its_patches_in_any_order():
     np.testing.assert_array_equal(plain.returns, shuffled.returns)
     assert describe_model("pong-player")["scores"]["plain"]["mean"] >= 19
     assert params.astype(np.float32).tolist() == params.tolist()
+
+
+def test_the_player_of_pong_with_a_memory_plays_alike_in_any_order():
+    pytest.importorskip("ale_py")
+    policy, params = ps.load_model("pong-memory")
+    task = task_from_config(describe_model("pong-memory")["task"])
+    assert task.sticky and policy.hidden_size
+    tasks = [task.altered({"shuffle": shuffle}, {"max_steps": 150}) for shuffle in (False, True)]
+    plain, shuffled = (ps.rollout(policy, params[None], short, 1, seed=0) for short in tasks)
+    np.testing.assert_array_equal(plain.returns, shuffled.returns)
+    assert params.astype(np.float16).tolist() == params.tolist()
 
 
 @pytest.mark.parametrize("name", [name for name in model_names() if "cartpole" not in name or "invariant" in name])
