@@ -2,17 +2,17 @@
 
     python docs/make_pong.py facts
     python docs/make_pong.py memory
+    python docs/make_pong.py teachers
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
-`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has
-networks without and with a memory learn in which row the ball is. `look-up` plays by
-heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its four
-games, or also after points that were lost. `occlusion`
-scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
-images/pong-occlusion.png beside the published ones; without models it draws what is kept. `latent` draws
-images/pong-latent.png.
+`facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has networks
+without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
+`look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the fewest
+others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more of its
+patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without
+models it draws what is kept. `latent` draws images/pong-latent.png.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ SCORES = DOCS / "pong.json"
 SHARES = [number / 10 for number in range(10)]  # removed in the test
 EPISODES = 8
 N_STICKY = 5  # games with sticky actions
+N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their steps, at most
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
@@ -71,6 +72,8 @@ def main() -> None:
     job.set_defaults(run=lambda options: facts())
     job = jobs.add_parser("memory", help="learn in which row the ball is, without and with a memory")
     job.set_defaults(run=lambda options: memory())
+    job = jobs.add_parser("teachers", help="score the players that teach, with sticky actions")
+    job.set_defaults(run=lambda options: teachers())
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -206,7 +209,7 @@ def alike(patches: Patches, seen: list[Moment], *, remembers: bool) -> None:
 
 
 class Watched(NamedTuple):
-    """The pictures of a game (step, pixel), and the ball's row in mid-court, -1 where it is not there (step,)."""
+    """The pictures of a game (step, pixel), and the ball's row in mid-court, NaN where it is not there (step,)."""
 
     pictures: np.ndarray
     rows: np.ndarray
@@ -226,43 +229,65 @@ def watch(seed: int) -> Watched:
     for step in itertools.islice(steps(world, lambda _: play()), N_GAME_STEPS):
         court = world.look()
         pictures.append(step.stack[-1].ravel())
-        rows.append(court.row if court.has_ball and court.column in FREE else -1)
+        rows.append(court.row if court.has_ball and court.column in FREE else np.nan)
     return Watched(np.array(pictures), np.array(rows))
 
 
 def memory() -> None:
     """Print how well networks without and with a memory learn in which row the ball is."""
     *lessons, test = (watch(seed) for seed in range(N_GAMES + 1))
-    known = np.concatenate([game.rows[game.rows >= 0] for game in lessons])
-    middle, spread = known.mean(), known.std()
-    print(f"{len(known)} steps with the ball in mid-court; its rows' standard deviation is {spread:.1f}", flush=True)
+    known = np.concatenate([game.rows for game in lessons])
+    middle, spread = np.nanmean(known), np.nanstd(known)
+    print(
+        f"{np.isfinite(known).sum()} steps with the ball in mid-court; its rows' standard deviation is {spread:.1f}",
+        flush=True,
+    )
+    lessons = [game._replace(rows=(game.rows - middle) / spread) for game in lessons]
+    starts = 3 + N_HELD_OUT_STEPS * np.arange(min(N_HELD_OUT, len(test.rows) // N_HELD_OUT_STEPS - 1))
+    seen, rows = test.sequences(starts, N_HELD_OUT_STEPS)
+    rows[: N_HELD_OUT_STEPS // 2] = np.nan
     for hidden_size, n_sequences, n_steps in ((0, 240, 1), (16, 6, 40)):
         policy = dataclasses.replace(
             ps.PatchPolicy.pong(), grid=(8, 8), proj_dim=16, convolutions=(), head_sizes=(64,), hidden_size=hidden_size
         )
-        generator = np.random.default_rng(0)
-        params = mean = policy.initial(generator)
-        adam = Adam(np.zeros_like(params), np.zeros_like(params))
-        for number in range(N_UPDATES):
-            game = lessons[generator.integers(N_GAMES)]
-            starts = generator.integers(3, len(game.rows) - n_steps, n_sequences)
-            seen, rows = game.sequences(starts, n_steps)
-            counts = rows >= 0
-            counts[: min(WARM_UP, n_steps - 1)] = False
-            unrolled = policy.unroll(params, seen)
-            slopes = np.zeros_like(unrolled.actions)
-            slopes[:, 0] = 2 * (unrolled.actions[:, 0] - (rows - middle) / spread) * counts / max(counts.sum(), 1)
-            rate = cosine_rate(0.002, number / N_UPDATES)
-            params = adam.step(params, clip(unrolled.gradient(slopes), 0.5), rate)
-            mean = params + 0.99 * (mean - params)
-        starts = 3 + N_HELD_OUT_STEPS * np.arange(min(N_HELD_OUT, len(test.rows) // N_HELD_OUT_STEPS - 1))
-        seen, rows = test.sequences(starts, N_HELD_OUT_STEPS)
-        wrong = np.abs(middle + spread * policy.unroll(mean, seen).actions[:, 0] - rows)
-        wrong = wrong[N_HELD_OUT_STEPS // 2 :][rows[N_HELD_OUT_STEPS // 2 :] >= 0]
+        params = learn(policy, lessons, n_sequences, n_steps)
+        wrong = (middle + spread * policy.unroll(params, seen).actions[:, 0] - rows)[np.isfinite(rows)]
         print(
-            f"hidden size {hidden_size}: {policy.n_params} parameters, {len(wrong)} steps of another game, rows wrong"
+            f"hidden size {hidden_size}, {policy.n_params} parameters, {len(wrong)} steps of another game; rows wrong:"
         )
-        print(f"  {np.sqrt(np.mean(wrong**2)):.1f} root mean square, {np.median(wrong):.1f} median", flush=True)
+        print(f"  {np.sqrt(np.mean(wrong**2)):.1f} root mean square, {np.median(abs(wrong)):.1f} median", flush=True)
+
+
+def learn(policy: ps.PatchPolicy, games: list[Watched], n_sequences: int, n_steps: int) -> np.ndarray:
+    """Return the parameters (parameter,) of a policy whose first output has come to be the ball's row, NaN for none."""
+    generator = np.random.default_rng(0)
+    params = mean = policy.initial(generator)
+    adam = Adam(np.zeros_like(params), np.zeros_like(params))
+    for number in range(N_UPDATES):
+        game = games[generator.integers(len(games))]
+        starts = generator.integers(3, len(game.rows) - n_steps, n_sequences)
+        seen, rows = game.sequences(starts, n_steps)
+        rows[: min(WARM_UP, n_steps - 1)] = np.nan
+        unrolled = policy.unroll(params, seen)
+        slopes = np.zeros_like(unrolled.actions)
+        slopes[:, 0] = np.nan_to_num(2 * (unrolled.actions[:, 0] - rows)) / max(np.isfinite(rows).sum(), 1)
+        gradient = clip(unrolled.gradient(slopes), 0.5)
+        params = adam.step(params, gradient, cosine_rate(0.002, number / N_UPDATES))
+        mean = params + 0.99 * (mean - params)
+    return mean
+
+
+def teachers() -> None:
+    """Print what the players that teach score with sticky actions."""
+    for teacher in (Player(), Returner()):
+        for seed in range(N_TEACHER_GAMES):
+            world = PongGame(STICKINESS)
+            world.reset(seed)
+            play, points, n_steps, over = teacher(world), 0, 0, False
+            while not over and n_steps < N_TEACHER_STEPS:
+                reward, over = world.step(int(np.argmax(play())))[1:3]
+                points, n_steps = points + reward, n_steps + 1
+            print(f"{teacher.kind}, game {seed}: {points} points ahead after {n_steps} steps", flush=True)
 
 
 def look_up() -> None:

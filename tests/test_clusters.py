@@ -1,6 +1,7 @@
 """Chunks run anywhere, with the same scores: executors of others, and a real Dask cluster on this machine."""
 
 import concurrent.futures
+import contextlib
 import json
 import multiprocessing
 import os
@@ -195,21 +196,15 @@ class Cluster:
             process.wait()
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A cluster of all tests that leave its scheduler as it was; of its workers, some may have ended."""
+def start_cluster(tmp_path_factory):
     pytest.importorskip("distributed")
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield cluster
-    cluster.close()
+    with contextlib.closing(Cluster(tmp_path_factory.mktemp("cluster"))) as cluster:
+        yield cluster
 
 
-@pytest.fixture
-def cluster_of_its_own(tmp_path_factory):
-    pytest.importorskip("distributed")
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield cluster
-    cluster.close()
+# One of all tests that leave its scheduler as it was, of whose workers some may have ended; and one of a test's own.
+cluster = pytest.fixture(scope="module")(start_cluster)
+cluster_of_its_own = pytest.fixture(start_cluster)
 
 
 @pytest.fixture
@@ -248,32 +243,11 @@ def test_scores_on_a_dask_cluster_are_those_of_a_serial_run(
     ps.rollout(large, np.zeros((200, large.n_params)), ps.CartPoleSwingUp(max_steps=1), 2, executor=executor)
     assert not [str(warning.message) for warning in recwarn]  # of 11 MB sent at once
 
-    settings = (
-        "--preset",
-        "paper",
-        "--task",
-        "v1",
-        "-p",
-        "6",
-        "-e",
-        "2",
-        "-m",
-        "3",
-        "--max-steps",
-        "50",
-        "--executor",
-        executor,
-    )
+    settings = f"--preset paper --task v1 -p 6 -e 2 -m 3 --max-steps 50 --executor {executor}".split()
     monkeypatch.setattr(type(TASK), "score_episodes", 8)
     assert main(["train", "mlp", str(tmp_path / "run"), *settings]) == 0
-    ps.train(
-        ps.MLPPolicy(),
-        ps.CartPoleSwingUp("v1", max_steps=50),
-        tmp_path / "serial",
-        generations=3,
-        population_size=6,
-        n_episodes=2,
-    )
+    task, few = ps.CartPoleSwingUp("v1", max_steps=50), {"generations": 3, "population_size": 6, "n_episodes": 2}
+    ps.train(ps.MLPPolicy(), task, tmp_path / "serial", **few)
     assert (tmp_path / "run" / "best.npz").read_bytes() == (tmp_path / "serial" / "best.npz").read_bytes()
     scored = [
         pisensory("evaluate", "run", "-e", "90", "--json", "--executor", name, cwd=tmp_path)

@@ -1,7 +1,6 @@
 """Runs that are killed, interrupted, starved or robbed of their folder lose nothing."""
 
 import concurrent.futures
-import contextlib
 import csv
 import errno
 import logging
@@ -142,18 +141,17 @@ def test_runs_of_every_kind_killed_at_random_moments_end_as_ones_that_never_were
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number, expected, times):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number, code, times):
     folder = tmp_path / "run"
-    code = "import os, sys; os.setsid(); from pisensory.cli import main; sys.exit(main(sys.argv[1:]))"
-    process = Started(["train", "mlp", folder, "-j", "2", "-p", "16", "-m", "99999"], code)
+    command = [sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "-j", "2", "-p", "16", "-m", "99999"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for_generations(folder, process, 3)
     for _ in range(times):
-        with contextlib.suppress(ProcessLookupError):  # of one that the first has ended
-            os.killpg(process.pid, number)  # as a terminal does, and a batch queue
+        os.killpg(process.pid, number)  # as a terminal does, and a batch queue
         time.sleep(0.05)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == expected, errors
+    assert process.returncode == code, errors
     assert "resume with the same settings and --resume" in errors
     assert "Traceback" not in errors
     done = read_checkpoint(folder)[1]["done"]

@@ -207,7 +207,7 @@ def test_a_run_that_fails_is_told_and_others_go_on(tmp_path):
 def test_evaluate_is_swept_too(tmp_path):
     text = """
         command = "evaluate {model}"
-        seeds = [1]
+        seeds = [0, 1]
         [options]
         episodes = 4
         max-steps = 30
@@ -219,8 +219,8 @@ def test_evaluate_is_swept_too(tmp_path):
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
     policy, params = ps.load_model("cartpole-v1-mlp")
     task = ps.CartPoleSwingUp("v1", max_steps=30)
-    assert [row["row"] for row in rows] == ["model=cartpole-v1-mlp", "model=cartpole-v1-invariant"]
-    np.testing.assert_allclose(float(rows[0]["by_seed"]), ps.evaluate(policy, params, task, 4, 1).mean, rtol=1e-5)
+    expected = [ps.evaluate(policy, params, task, 4, seed).mean for seed in (0, 1)]
+    np.testing.assert_allclose([float(value) for value in rows[0]["by_seed"].split()], expected, rtol=1e-5)
 
 
 def test_rows_are_all_combinations_with_options_of_their_own(tmp_path):

@@ -29,7 +29,7 @@ class Board:
         try:
             self._writer = module.SummaryWriter(str(self._folder), purge_step=done + 1, max_queue=2000)
         except OSError as error:
-            raise FileError(f"cannot write to {self._folder}: {error.strerror or error}") from error
+            raise self._refused(error) from error
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Note the numbers of one line."""
@@ -46,7 +46,10 @@ class Board:
         except OSError as error:
             self._events._worker.stop()
             self._events._closed = True  # or it would try again as the process ends, and print a traceback
-            raise FileError(f"cannot write to {self._folder}: {error.strerror or error}") from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> FileError:
+        return FileError(f"cannot write to {self._folder}: {error.strerror or error}")
 
     @property
     def _events(self) -> Any:

@@ -152,7 +152,7 @@ class PongGame:
         return self.picture, {}
 
     def _lose(self, n_points: int) -> None:
-        """Push random buttons until so many points are lost."""
+        """Push random buttons, each for some steps, until so many points are lost."""
         while n_points > 0:
             action = int(self._generator.choice((0, 2, 3)))
             for _ in range(int(self._generator.integers(1, _LONGEST_PRESS + 1))):
