@@ -513,8 +513,8 @@ function readAddress(text) {
   return [settings, script];
 }
 
-function openAddress() {
-  const [settings, script] = readAddress(location.hash);
+function openAddress(text) {
+  const [settings, script] = readAddress(text);
   run = null;
   restart(settings, script);
 }
@@ -613,7 +613,8 @@ function listenToControls() {
     event.preventDefault();
     KEYS[event.key]();
   });
-  addEventListener("hashchange", openAddress);
+  // What was asked for: by the time that it is heard, the address of the run before may have been written over it.
+  addEventListener("hashchange", ({ newURL }) => openAddress(new URL(newURL).hash));
   listenToWindow();
 }
 
@@ -647,10 +648,10 @@ function measure(frames) {
 const cards = [makeCard(0), makeCard(1)];
 $("rival").closest("label").hidden = page.models.length < 2;
 showScenarios();
-openAddress();
+openAddress(location.hash);
 listenToControls();
 window.pisensory = {
-  page, view, restart, act, play, step: singleStep, measure, address, readAddress, outcome, Run, CartPole, Contender,
+  page, view, restart, act, play, step: singleStep, measure, address, readAddress, outcome, Run, CartPole, Contender, tanh,
   get run() { return run; },
 };
 if (still.matches) say("Paused, because your system asks for less motion.");

@@ -107,6 +107,17 @@ class CartPole {
   }
 }
 
+// tanh, as a quotient of polynomials in the square: fitted for the least relative error, 3e-12, up to 12, beyond which it
+// is 1 within 1e-10. Math.tanh takes several times as long, and most of a network's time.
+function tanh(x) {
+  const v = Math.max(-12, Math.min(12, x)), s = v * v;
+  const above = 0.9999999999973874 + s * (0.144821390725609 + s * (0.004956833516283776 + s * (5.8031445693762116e-5
+    + s * (2.432672749335113e-7 + s * (3.0105596536811994e-10 + s * 4.8199971430475184e-14)))));
+  const below = 1 + s * (0.4781547240296826 + s * (0.031008408246356332 + s * (0.0006084582490936916
+    + s * (4.295319927796193e-6 + s * (1.0223449701509402e-8 + s * 5.549782926776098e-12)))));
+  return (v * above) / below;
+}
+
 // out[row] = tanh(weights (row, column) . values (column) + bias), the bias in the last column.
 function denseLayer(layer, values, out) {
   const { rows, columns, data } = layer;
@@ -114,7 +125,7 @@ function denseLayer(layer, values, out) {
     const start = row * columns, last = columns - 1;
     let sum = data[start + last];
     for (let column = 0; column < last; column++) sum += data[start + column] * values[column];
-    out[row] = Math.tanh(sum);
+    out[row] = tanh(sum);
   }
 }
 
@@ -174,7 +185,7 @@ function tanhLayer({ rows, columns, data }, heard, start, n, out) {
       out[next] = e; out[next + 1] = f; out[next + 2] = g; out[next + 3] = h;
     }
   }
-  for (let i = 0; i < n * rows; i++) out[i] = Math.tanh(out[i]);
+  for (let i = 0; i < n * rows; i++) out[i] = tanh(out[i]);
 }
 
 // The AttentionNeuron network: every place runs the same LSTM, a state of its own in `heard` and `cell`.
@@ -246,7 +257,7 @@ class InvariantRun {
       const entry = gates[gate + i] + 1, forget = gates[gate + size + i] + 1;
       const output = gates[gate + 2 * size + i] + 1;
       cell[state + i] = 0.5 * (forget * cell[state + i] + entry * gates[gate + 3 * size + i]);
-      heard[hidden + i] = output * Math.tanh(cell[state + i]);
+      heard[hidden + i] = output * tanh(cell[state + i]);
     }
   }
 
@@ -254,7 +265,7 @@ class InvariantRun {
     for (let row = 0; row < this.rows; row++) {
       let sum = 0;
       for (let place = 0; place < n; place++) sum += this.attention[place * this.stride + row] * observation[place];
-      this.latent[row] = Math.tanh((this.gain / this.divisor) * sum);
+      this.latent[row] = tanh((this.gain / this.divisor) * sum);
     }
   }
 }

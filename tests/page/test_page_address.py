@@ -110,6 +110,18 @@ def test_random_sessions_are_repeated_state_for_state_from_their_addresses(show)
     assert done == {"shuffle", "push", "noise", "copies", "plug", "every", "divide", "drag"}
 
 
+def test_an_address_that_is_opened_is_not_lost_to_what_was_done_before(show):
+    tab = show(address="#seed=7&rival=1&skip=0")
+    tab.evaluate("""() => {
+      location.hash = "#seed=9&rival=1&skip=0";
+      pisensory.view.written = -Infinity; // so that what is done next is written before the page hears
+      pisensory.act("shuffle");
+    }""")
+    wait(tab, "pisensory.run.record.length === 0")
+    assert tab.evaluate("pisensory.run.settings.seed") == 9
+    wait(tab, "location.hash.startsWith('#seed=9&')")
+
+
 def test_a_reload_repeats_what_was_clicked(show):
     tab = show(address="#seed=7&version=v0&rival=1&skip=0")
     steps(tab, 10)
