@@ -171,6 +171,28 @@ def test_batches_show_what_the_student_saw(racing):
     assert step.number == 24
 
 
+def test_batches_can_show_what_was_removed_after_what_the_student_saw(racing):
+    task = dataclasses.replace(racing, max_steps=3, perturbation=ps.Perturbation(shuffle=True, removed=0.3))
+    seen, whole = (collect(TEACHERS["driver"](), (STUDENT, PARAMS), task, 2, 5, with_removed=too) for too in (0, 1))
+    n_left = task.n_features
+    assert seen.sources.shape == (3, n_left, 2) and whole.sources.shape == (3, 256, 2) and n_left < 256
+    np.testing.assert_array_equal(whole.sources[:, :n_left], seen.sources)
+    assert (np.sort(whole.sources, axis=1) == np.arange(256)[:, None]).all()
+    moment = np.array([[2, 2]]), np.arange(2), 4
+    np.testing.assert_array_equal(whole.look(*moment)[:, :n_left], seen.look(*moment))
+    assert set(np.unique(whole.look(*moment))) <= set(np.unique(whole.newest))
+
+
+@pytest.mark.parametrize(("occlusion", "hidden_size", "n_learnt"), [(0.0, 0, 39), (0.5, 0, 49), (0.5, 3, 39)])
+def test_occlusion_chooses_from_what_the_episode_removed_too(tmp_path, racing, occlusion, hidden_size, n_learnt):
+    task = dataclasses.replace(racing, view="coarse", max_steps=2, perturbation=ps.Perturbation(removed=0.2))
+    student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense", hidden_size=hidden_size)
+    settings = {"rounds": 1, "teacher_rounds": 1, "updates": 1, "n_eval_episodes": 1, "batch_size": 1}
+    ps.clone(student, TEACHERS["driver"](), task, tmp_path / "run", occlusion=occlusion, **settings)
+    (block,) = (tmp_path / "run" / "episodes").iterdir()
+    assert read_npz(block)["sources"].shape == (2, n_learnt, 1)
+
+
 def test_what_cannot_be_made_again_is_kept_as_it_was_seen(racing):
     noisy = dataclasses.replace(racing, max_steps=3, perturbation=ps.Perturbation(n_noise=2))
     batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), noisy, 1, 5)

@@ -159,6 +159,7 @@ def collect(
     with_sources: bool = False,
     state_every: int = 0,
     executor: OpenExecutor | None = None,
+    with_removed: bool = False,
 ) -> Batch:
     """Live through episodes and note the teacher's action at every step.
 
@@ -179,6 +180,7 @@ def collect(
         with_sources: whether to note which input is which.
         state_every: after how many steps, again and again, to note what the student remembers; 0 for never.
         executor: whose workers on this machine share the episodes; the batch is the same for any number of them.
+        with_removed: whether to note of pictures what the perturbation removed as well, after what the student saw.
 
     Raises:
         InputError: if the teacher's actions are of a wrong shape, not finite, or not in [-1, 1].
@@ -191,17 +193,17 @@ def collect(
     jobs, first = [], 0
     for part in chunk.split(executor.n_near if shared else 1):
         last = first + np.count_nonzero(part.episodes >= 0)
-        jobs.append((teacher, part, share[first:last], with_sources, state_every))
+        jobs.append((teacher, part, share[first:last], with_sources, state_every, with_removed))
         first = last
     return _join(list(executor.map(_collect, jobs) if len(jobs) > 1 else map(_collect, jobs)))
 
 
-def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int]) -> Batch:
+def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int, bool]) -> Batch:
     """Live through the episodes of a chunk, whose `share` (episode,) of the actions is the teacher's.
 
     What is noted of an episode that is over is zero.
     """
-    teacher, chunk, share, with_sources, state_every = job
+    teacher, chunk, share, with_sources, state_every, with_removed = job
     task, n_episodes = chunk.task, len(share)
     there, teach = chunk.episodes >= 0, _start_teacher(teacher, chunk)
     n_sources = len(task.senses.names)
@@ -220,6 +222,8 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int]) -> Batch:
         if with_sources or has_pictures:
             sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16) * alive
         if has_pictures:
+            if with_removed and sources.shape[0] < n_sources and task.perturbation.n_copies == 1:
+                sources = _with_removed(sources, n_sources)
             step.task.plain.observe(shown)
             newest = chunk.in_order(shown)[:, -n_newest:] * alive
             pictures.append(np.moveaxis(newest, -1, 0).astype(np.uint8))
@@ -235,6 +239,14 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int]) -> Batch:
     noted = np.stack(states) if states else np.empty((0, 0, 0, 0, n_episodes), np.float32)
     newest = np.stack(pictures) if pictures else _no_pictures()
     return Batch(*[*(np.stack(parts) for parts in zip(*steps)), noted, newest])
+
+
+def _with_removed(sources: np.ndarray, n_sources: int) -> np.ndarray:
+    """Return the sources (feature, episode), each once at most, and after them those of the task that are missing."""
+    missing = np.ones((n_sources, sources.shape[1]), bool)
+    np.put_along_axis(missing, sources.astype(np.intp), False, axis=0)
+    rest = np.argsort(~missing, axis=0, kind="stable")[: n_sources - len(sources)]
+    return np.concatenate([sources, rest.astype(np.int16)])
 
 
 def _join(parts: list[Batch]) -> Batch:

@@ -132,7 +132,8 @@ def clone(
             for one with a memory).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
         occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
-            this, and each of its sequences which; for a student of any number of inputs (0).
+            this, and each of its sequences which; for a student of any number of inputs. One without memory that
+            sees pictures learns from what the task's perturbation removed too: that was for it to act without (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
@@ -313,7 +314,7 @@ class Cloning(Learner):
             batch = collect(
                 self.teacher, (self.policy, self.student), self.task.choose(part), settings.batch_size,
                 (settings.seed, _EPISODES, self.done), shares, bool(settings.identify),
-                self._stride if settings.windows else 0, self.executor,
+                self._stride if settings.windows else 0, self.executor, self._learns_from_removed,
             )  # fmt: skip
             self.store.write(self.done, batch)
             self.env_steps += int(batch.alive.sum())
@@ -345,6 +346,11 @@ class Cloning(Learner):
     def _stride(self) -> int:
         """After how many steps a window may begin, and again."""
         return max(1, self.settings.window // 2)
+
+    @property
+    def _learns_from_removed(self) -> bool:
+        """Whether occlusion chooses anew from all inputs, with those that were removed as the student acted."""
+        return self.settings.occlusion > 0 and not self.policy.state_size
 
     def _choose_batch(self, numbers: list[int], generator: np.random.Generator) -> Batch:
         """Return the last of these batches a third of the time, and else any of them.
