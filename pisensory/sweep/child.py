@@ -1,12 +1,17 @@
-"""`python -m pisensory`, stopped as by SIGTERM when whoever started it closes its standard input, or has gone."""
+"""Commands of ours one after the other in one process, until one fails: each argument is the words after `pisensory`.
+
+It is stopped as by SIGTERM when whoever started it closes its standard input, or has gone.
+"""
 
 from __future__ import annotations
 
 import os
-import runpy
+import shlex
 import signal
 import sys
 import threading
+
+from ..cli import main
 
 
 def _stop_with_input() -> None:
@@ -19,4 +24,4 @@ def _stop_with_input() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_stop_with_input, daemon=True).start()
-    runpy.run_module("pisensory", run_name="__main__", alter_sys=True)
+    sys.exit(next(filter(None, (main(shlex.split(words)) for words in sys.argv[1:])), 0))

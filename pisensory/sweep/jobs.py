@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -128,27 +129,29 @@ def _run(job: Job) -> dict[str, float]:
     make_folder(job.result.parent)
     log = job.result.with_suffix(".log")
     if job.run_dir is None:
-        return {"mean": _score([*job.command, "--json", "--jobs=1"], log)}
+        return {"mean": _means(_start([[*job.command, "--json", "--jobs=1"]], log), 1)[0]}
     begun = any((job.run_dir / name).exists() for name in (CONFIG, RECIPE))
-    _start([*job.command, "--jobs=1", *(["--resume"] if begun else [])], log)
-    if not job.evaluations:
+    scored = [[*words, "--json", "--jobs=1"] for words in job.evaluations.values()]
+    printed = _start([[*job.command, "--jobs=1", *(["--resume"] if begun else [])], *scored], log)
+    if not scored:
         return {OWN_SCORE: float(load_policy_about(job.run_dir / BEST)[2]["held_out"])}
-    return {name: _score([*words, "--json", "--jobs=1"], log) for name, words in job.evaluations.items()}
+    return dict(zip(job.evaluations, _means(printed, len(scored))))
 
 
-def _score(arguments: list[str], log: Path) -> float:
-    return float(json.loads(_start(arguments, log))["mean"])
+def _means(printed: str, number: int) -> list[float]:
+    """Return the means in the last lines that were printed, one of each of so many evaluations."""
+    return [float(json.loads(line)["mean"]) for line in printed.splitlines()[-number:]]
 
 
-def _start(arguments: Iterable[str], log: Path) -> str:
-    """Run a command of ours in a process of its own, and return what it printed; what it says goes to the log.
+def _start(commands: Iterable[Sequence[str]], log: Path) -> str:
+    """Run commands of ours, one after the other, in a process of its own, and return what they printed.
 
-    Raises _Failed if it fails, or if all are to end.
+    What they say goes to the log. Raises _Failed if one fails, or if all are to end.
     """
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
     # Found as it is found here, whether it is installed or not.
     environment["PYTHONPATH"] = os.pathsep.join([str(_WHERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "pisensory.sweep.child", *arguments]
+    command = [sys.executable, "-m", "pisensory.sweep.child", *map(shlex.join, commands)]
     with open(log, "ab") as said:
         with _lock:
             if _stopping.is_set():
