@@ -1,6 +1,7 @@
 """Long runs take no more memory, files or processes than short ones, and leave nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.skipif(not (PROC / "self" / "fd").exists(), reason="rea
 
 def start(folder, generations):
     command = [
-        sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "--task", "v1", "--max-steps", "20", "-p", "8",
-        "-e", "20", "-j", "2", "-m", str(generations),
+        sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "--task", "v1", "--max-steps", "5", "-p", "8",
+        "-e", "4", "--hidden-sizes", "8", "-j", "2", "-m", str(generations),
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -41,14 +42,15 @@ def family(process_id):
     return found
 
 
-def use(process_id):
-    """Kilobytes of memory and open files of a process; the fewest of a while, as some are open for a moment."""
+def use(members):
+    """Kilobytes of memory and open files of each process; the fewest of a while, as some are open for a moment."""
     files = []
     for _ in range(20):
-        files.append(len(list((PROC / str(process_id) / "fd").iterdir())))
+        files.append([len(list((PROC / str(member) / "fd").iterdir())) for member in members])
         time.sleep(0.01)
-    status = (PROC / str(process_id) / "status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), min(files)
+    statuses = [(PROC / str(member) / "status").read_text() for member in members]
+    memory = [int(re.search(r"VmRSS:\s+(\d+)", status)[1]) for status in statuses]
+    return list(zip(memory, map(min, zip(*files))))
 
 
 def shared_memory(process_id):
@@ -78,10 +80,10 @@ def soak(folder, first, last):
     try:
         wait_for(folder, process, first)
         members = family(process.pid)
-        before = [use(member) for member in members]
+        before = use(members)
         wait_for(folder, process, last)
         assert family(process.pid) == members
-        after = [use(member) for member in members]
+        after = use(members)
         assert len(members) >= 3  # the trainer and two workers
         for (memory, files), (memory_after, files_after) in zip(before, after):
             assert memory_after < 1.05 * memory
