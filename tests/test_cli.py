@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from warm import pisensory
+from warm import Started, pisensory
 
 import pisensory as ps
 from pisensory.cli import main
@@ -33,8 +33,9 @@ SMALL = [
     "--task",
     "v1",
     "--max-steps",
-    "50",
+    "20",
 ]
+SMALL += ["--n-embeddings", "4", "--proj-dim", "4", "--hidden-size", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,7 @@ def run_dir(tmp_path_factory):
 def test_train_leaves_a_run_that_evaluate_reads(run_dir):
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(".")}
     assert names >= {"config.json", "metrics.csv", "checkpoint.npz", "best.npz", "policy.npz"}
-    command = [sys.executable, "-m", "pisensory", "evaluate", str(run_dir), "-e", "50"]
-    table = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    table = pisensory("evaluate", run_dir, "-e", "50")
     assert table.returncode == 0
     assert "50 episodes in" in table.stdout
     plain = json.loads(pisensory("evaluate", run_dir, "-e", "50", "--json").stdout)
@@ -62,7 +62,7 @@ def test_train_leaves_a_run_that_evaluate_reads(run_dir):
     assert plain["mean"] == shuffled["mean"]
     assert plain["task"]["version"] == "v1"
     policy, params = ps.load_policy(run_dir / "best.npz")
-    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1", max_steps=50), 50).mean
+    assert plain["mean"] == ps.evaluate(policy, params, ps.CartPoleSwingUp("v1", max_steps=20), 50).mean
 
 
 def test_resume_takes_the_settings_of_the_run(run_dir):
@@ -79,14 +79,15 @@ def test_resume_takes_the_settings_of_the_run(run_dir):
 
 def test_bare_vectors_are_recognised_or_asked_about(tmp_path):
     np.savez(tmp_path / "bare.npz", params=np.zeros(113))
-    assert pisensory("evaluate", tmp_path / "bare.npz", "-e", "3").returncode == 0
+    assert pisensory("evaluate", tmp_path / "bare.npz", "-e", "3", "--max-steps", "20").returncode == 0
     np.savez(tmp_path / "odd.npz", params=np.zeros(50))
     odd = pisensory("evaluate", tmp_path / "odd.npz")
     assert odd.returncode == 2
     assert "50 numbers" in odd.stderr
     assert "--policy" in odd.stderr
     np.savez(tmp_path / "sized.npz", params=np.zeros(ps.MLPPolicy(hidden_sizes=(7,)).n_params))
-    sized = pisensory("evaluate", tmp_path / "sized.npz", "--policy", "mlp", "--hidden-sizes", "7", "-e", "3")
+    sizes = ["--policy", "mlp", "--hidden-sizes", "7"]
+    sized = pisensory("evaluate", tmp_path / "sized.npz", *sizes, "-e", "3", "--max-steps", "20")
     assert sized.returncode == 0, sized.stderr
 
 
@@ -159,23 +160,9 @@ def test_help_shows_the_defaults():
 
 @pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_a_checkpoint_and_say_how_to_go_on(tmp_path, signal_number, code):
-    command = [
-        sys.executable,
-        "-m",
-        "pisensory",
-        "train",
-        "mlp",
-        str(tmp_path / "run"),
-        "-j",
-        "1",
-        "-p",
-        "16",
-        "-m",
-        "9999",
-        "--max-steps",
-        "200",
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = Started(
+        ["train", "mlp", tmp_path / "run", *["-j", "1", "-p", "16", "-e", "2", "-m", "9999", "--max-steps", "20"]]
+    )
     metrics = tmp_path / "run" / "metrics.csv"
     while not metrics.exists() or metrics.read_text().count("\n") < 4:
         assert process.poll() is None

@@ -359,28 +359,33 @@ from pathlib import Path
 import numpy as np
 import pisensory as ps
 
-if sys.argv[2] == "clone":
-    task = ps.CartPoleSwingUp("v1", max_steps=100, perturbation=ps.Perturbation(shuffle=True))
-    teacher = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
-    student = ps.InvariantPolicy(n_embeddings=64, hidden_size=16, head_sizes=(128, 128))
-    ps.clone(student, teacher, task, sys.argv[1], rounds=1, updates=2, window=999, identify=0.3, n_eval_episodes=4)
-else:
-    policy, task = ps.MLPPolicy(hidden_sizes=(100,)), ps.CartPoleSwingUp("v1", max_steps=5)
-    ps.train(policy, task, sys.argv[1], generations=12, population_size=16, n_episodes=2, n_eval_episodes=4)
+folder = Path(sys.argv[1])
+task = ps.CartPoleSwingUp("v1", max_steps=100, perturbation=ps.Perturbation(shuffle=True))
+teacher = (ps.MLPPolicy(hidden_sizes=()), np.array([0.3, -0.2, 0.5, 0.9, -0.1, 0.05]))
+student = ps.InvariantPolicy(n_embeddings=64, hidden_size=16, head_sizes=(128, 128))
+ps.clone(student, teacher, task, folder / "clone", rounds=1, updates=2, window=999, identify=0.3, n_eval_episodes=4)
+policy, task = ps.MLPPolicy(hidden_sizes=(100,)), ps.CartPoleSwingUp("v1", max_steps=5)
+ps.train(policy, task, folder / "train", generations=12, population_size=16, n_episodes=2, n_eval_episodes=4)
 """
 
 
-@pytest.mark.parametrize("kind", ["clone", "train"])
-def test_threads_of_blas_change_no_bit(tmp_path, kind):
+@pytest.fixture(scope="module")
+def with_threads(tmp_path_factory):
+    """A folder of runs of processes whose BLAS has one thread and two."""
     if os.cpu_count() == 1:
         pytest.skip("BLAS takes no more threads than there are cores")
-    found = []
+    folder = tmp_path_factory.mktemp("threads")
     for n_threads in ("1", "2"):
-        arguments = [sys.executable, "-c", THREADS, str(tmp_path / n_threads), kind]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": n_threads}
-        subprocess.run(arguments, env=environment, check=True, timeout=300)
-        found.append(results(tmp_path / n_threads))
-    assert found[0] == found[1]
+        command = [sys.executable, "-c", THREADS, str(folder / n_threads)]
+        subprocess.run(command, env=environment, check=True, timeout=300)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["clone", "train"])
+def test_threads_of_blas_change_no_bit(with_threads, kind):
+    found = [results(with_threads / n_threads / kind) for n_threads in ("1", "2")]
+    assert found[0] == found[1] and "best.npz" in found[0]
 
 
 def test_state_of_a_pycma_that_is_not_known_is_refused(tmp_path, monkeypatch):

@@ -99,7 +99,7 @@ def soak(folder, first, last):
 
 
 def test_run_grows_in_nothing(tmp_path):
-    soak(tmp_path / "run", 200, 400)
+    soak(tmp_path / "run", 100, 300)
 
 
 @pytest.mark.slow
