@@ -2,6 +2,8 @@
 
 import contextlib
 
+import forked  # noqa: F401
+
 import pisensory.cli  # noqa: F401
 from pisensory.train.optimizer import _import_cma
 

@@ -16,26 +16,9 @@ from pisensory.cli import main
 from pisensory.cli.arguments import add_options, given, name_options
 
 SMALL = [
-    "--preset",
-    "paper",
-    "-m",
-    "4",
-    "-p",
-    "6",
-    "-e",
-    "2",
-    "--eval-every",
-    "2",
-    "--eval-episodes",
-    "8",
-    "-j",
-    "1",
-    "--task",
-    "v1",
-    "--max-steps",
-    "20",
-]
-SMALL += ["--n-embeddings", "4", "--proj-dim", "4", "--hidden-size", "2"]
+    "--preset", "paper", "-m", "4", "-p", "6", "-e", "2", "--eval-every", "2", "--eval-episodes", "8", "-j", "1",
+    "--task", "v1", "--max-steps", "20", "--n-embeddings", "4", "--proj-dim", "4", "--hidden-size", "2",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +143,8 @@ def test_help_shows_the_defaults():
 
 @pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_a_checkpoint_and_say_how_to_go_on(tmp_path, signal_number, code):
-    process = Started(
-        ["train", "mlp", tmp_path / "run", *["-j", "1", "-p", "16", "-e", "2", "-m", "9999", "--max-steps", "20"]]
-    )
+    command = ["train", "mlp", tmp_path / "run", "-j", "1", "-p", "16", "-e", "2", "-m", "9999", "--max-steps", "20"]
+    process = Started(command)
     metrics = tmp_path / "run" / "metrics.csv"
     while not metrics.exists() or metrics.read_text().count("\n") < 4:
         assert process.poll() is None

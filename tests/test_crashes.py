@@ -1,6 +1,7 @@
 """Runs that are killed, interrupted, starved or robbed of their folder lose nothing."""
 
 import concurrent.futures
+import contextlib
 import csv
 import errno
 import logging
@@ -17,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eventful_tasks import DeadlyTask
-from warm import Started
+from warm import Started, warm_workers  # noqa: F401
 
 import pisensory as ps
 from pisensory.files import is_temporary
 from pisensory.runs.checkpoint import read_checkpoint
 
-TASK = ps.CartPoleSwingUp("v1", max_steps=40)
+TASK = ps.CartPoleSwingUp("v1", max_steps=10)
 POLICY = ps.MLPPolicy(hidden_sizes=(3,))
 SMALL = {"population_size": 6, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
 TIMES = {"seconds", "rollout_seconds", "steps_per_second", "elapsed"}
@@ -44,7 +45,7 @@ os.fsync = slow_fsync
 
 if __name__ == "__main__":
     ps.train(
-        ps.MLPPolicy(hidden_sizes=(3,)), ps.CartPoleSwingUp("v1", max_steps=40), sys.argv[1],
+        ps.MLPPolicy(hidden_sizes=(3,)), ps.CartPoleSwingUp("v1", max_steps=10), sys.argv[1],
         generations=int(sys.argv[2]), n_jobs=1, resume=True,
         population_size=6, n_episodes=2, n_eval_episodes=4, eval_every=1,
     )
@@ -140,16 +141,28 @@ def test_runs_of_every_kind_killed_at_random_moments_end_as_ones_that_never_were
     assert kill_runs("--kills", "200", "--signal", number).count("ended as one that never was") == 12
 
 
+# The command line in a session of its own, as in a terminal of its own.
+IN_A_SESSION = """
+import os, sys
+from pisensory.cli import main
+
+if __name__ == "__main__":
+    os.setsid()
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number, code, times):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "-j", "2", "-p", "16", "-m", "99999"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    options = ["-j", "2", "-p", "16", "-e", "8", "--max-steps", "200", "--eval-episodes", "8", "-m", "99999"]
+    process = Started(["train", "mlp", folder, *options], IN_A_SESSION)
     wait_for_generations(folder, process, 3)
     for _ in range(times):
-        os.killpg(process.pid, number)  # as a terminal does, and a batch queue
-        time.sleep(0.05)
+        with contextlib.suppress(ProcessLookupError):  # once it has ended
+            os.killpg(process.pid, number)  # as a terminal does, and a batch queue
+        time.sleep(0.01)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert "resume with the same settings and --resume" in errors
@@ -158,7 +171,7 @@ def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number
     assert done == len(metrics(folder)) >= 3
 
 
-DEADLY = DeadlyTask("v1", max_steps=40)
+DEADLY = DeadlyTask("v1", max_steps=10)
 MANY = {**SMALL, "population_size": 4, "n_episodes": 80}
 
 
@@ -170,7 +183,7 @@ def six_chunks(monkeypatch):
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
-@pytest.mark.usefixtures("six_chunks")
+@pytest.mark.usefixtures("six_chunks", "warm_workers")
 def test_killed_worker_costs_only_its_chunk(tmp_path, monkeypatch, caplog, deaths):
     (tmp_path / "deadly").write_text("x" * deaths)
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
@@ -182,7 +195,7 @@ def test_killed_worker_costs_only_its_chunk(tmp_path, monkeypatch, caplog, death
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.usefixtures("six_chunks")
+@pytest.mark.usefixtures("six_chunks", "warm_workers")
 def test_chunk_that_kills_three_workers_stops_the_run_with_a_checkpoint(tmp_path, monkeypatch):
     (tmp_path / "deadly").write_text("xxx")
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))

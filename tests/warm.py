@@ -16,9 +16,10 @@ import tempfile
 import types
 from pathlib import Path
 
+import forked
 import pytest
 
-_CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")  # Windows has no forks
+_CONTEXT = forked.Context()
 _CONTEXT.set_forkserver_preload(["preloaded"])
 _TESTS = Path(__file__).parent
 
@@ -30,6 +31,13 @@ def _begin():
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("PYTHONPATH", str(_TESTS), prepend=os.pathsep)
             multiprocessing.forkserver.ensure_running()
+
+
+@pytest.fixture
+def warm_workers(monkeypatch):
+    """Have this process start its workers as forks, too."""
+    _begin()
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: _CONTEXT)
 
 
 class Started:
