@@ -95,8 +95,8 @@ def test_training_example_ends_in_a_table_and_goes_on(tmp_path):
 
 
 def test_gym_example_shows_the_same_score_shuffled(tmp_path):
-    command = [sys.executable, str(ROOT / "examples" / "any_gym_env.py"), "--minutes", "0.01", "--out", str(tmp_path)]
-    output = subprocess.run([*command, "--jobs", "1"], capture_output=True, text=True, timeout=200)
+    command = [ROOT / "examples" / "any_gym_env.py", "--minutes", "0.002", "--out", tmp_path, "--jobs", "1"]
+    output = python(EXAMPLE, *command, timeout=200)
     assert output.returncode == 0, output.stderr
     in_order, shuffled = (line.split()[-7:] for line in output.stdout.splitlines()[-2:])
     assert in_order == shuffled

@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 import pytest
+from warm import warm_workers  # noqa: F401
 
 import pisensory as ps
 from pisensory.cli import main
@@ -60,6 +61,7 @@ def test_recipe_may_end_with_the_clone_and_go_on_from_there(tmp_path):
     assert np.array_equal(evolved.mean_params, whole.mean_params)
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_recipe_comes_to_the_same_bits_on_one_core_and_two(tmp_path):
     settings = {"generations": 0, "teacher_generations": 2, "clone_rounds": 1, "seed": 3}
     policy, task = ps.InvariantPolicy(hidden_size=64, head_sizes=(32,)), ps.CartPoleSwingUp(max_steps=60)

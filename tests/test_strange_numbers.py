@@ -106,7 +106,7 @@ def test_checkpoints_of_another_kind_are_refused_or_go_on(tmp_path, kind, recwar
 
     go_on(2)
     path = tmp_path / "run" / "checkpoint.npz"
-    arrays, whole = read_npz(path), path.read_bytes()
+    arrays = read_npz(path)
     header = json.loads(str(arrays.pop("header")))
     tried = 0
     for name, array in arrays.items():
@@ -115,14 +115,12 @@ def test_checkpoints_of_another_kind_are_refused_or_go_on(tmp_path, kind, recwar
             write_npz(path, {"header": header_array(header), **arrays, name: other})
             with contextlib.suppress(ps.PisensoryError):
                 go_on(3)
-            path.write_bytes(whole)
     for name in header:
         for value in (None, "text", -1, 1e300, [], {}, True, 10**30):
             tried += 1
             write_npz(path, {"header": header_array({**header, name: value}), **arrays})
             with contextlib.suppress(ps.PisensoryError):
                 go_on(3)
-            path.write_bytes(whole)
     assert tried > 60
 
 

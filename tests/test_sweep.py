@@ -51,15 +51,11 @@ episodes = 2
 eval-episodes = 4
 eval-every = 1
 """
-# For `--load`: the scores that a training prints at its end, which a sweep does not read, are of few episodes.
-FEW = """
-from pisensory.tasks import CartPoleSwingUp
-
-CartPoleSwingUp.score_episodes = 8
-"""
-# The same, and the sixth generation of a run waits until there is a file GO_ON.
-WAITING = f"""{FEW}
+FEW_SCORES = pathlib.Path(__file__).with_name("few_scores.py")
+# For `--load`: the sixth generation of a run waits until there is a file GO_ON.
+WAITING = """
 import os, time
+from pisensory.tasks import CartPoleSwingUp
 
 start = CartPoleSwingUp._start
 def wait(self, seed, episodes):
@@ -71,7 +67,7 @@ CartPoleSwingUp._start = wait
 
 
 def sweep(file, *arguments):
-    return pisensory("--load", write(file.with_name("few.py"), FEW), "sweep", file, *arguments, timeout=600)
+    return pisensory("--load", FEW_SCORES, "sweep", file, *arguments, timeout=600)
 
 
 def write(path, text):
@@ -146,7 +142,8 @@ def test_stopped_sweeps_go_on_and_end_as_one_that_was_not(tmp_path, whole, numbe
     file, out = write(tmp_path / "long.toml", LONG), tmp_path / "out"
     run_dir = out / "train-linear" / "seed-0"
     monkeypatch.setenv("GO_ON", str(tmp_path / "go on"))
-    command = ["--load", write(tmp_path / "waiting.py", WAITING), "sweep", file, "-o", out, "-j", "1"]
+    waiting = write(tmp_path / "waiting.py", WAITING)
+    command = ["--load", FEW_SCORES, "--load", waiting, "sweep", file, "-o", out, "-j", "1"]
     process = Started(command)
     wait_for(lambda: (run_dir / "metrics.csv").exists() and len((run_dir / "metrics.csv").read_text().split()) > 5)
     process.send_signal(number)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from warm import warm_workers  # noqa: F401
 
 import pisensory as ps
 from pisensory.files import read_npz
@@ -49,6 +50,7 @@ def test_metrics_say_what_happened(tmp_path):
     assert all(row["not_finite"] == "0" for row in rows)
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_resumed_run_ends_as_one_that_never_stopped(tmp_path):
     whole = ps.train(POLICY, TASK, tmp_path / "whole", generations=9, **SMALL)
     ps.train(POLICY, TASK, tmp_path / "parts", generations=2, **SMALL)
@@ -181,7 +183,7 @@ def test_impossible_settings_are_refused_before_anything_is_written(tmp_path, se
 
 
 def test_minutes_bound_the_run_and_leave_a_checkpoint(tmp_path):
-    result = ps.train(POLICY, TASK, tmp_path / "run", generations=10**6, minutes=0.01, **SMALL)
+    result = ps.train(POLICY, TASK, tmp_path / "run", generations=10**6, minutes=0.001, **SMALL)
     assert 1 <= result.generations < 10**6
     header = json.loads(str(read_npz(tmp_path / "run" / "checkpoint.npz")["header"]))
     assert header["done"] == result.generations == len(metrics(tmp_path / "run"))
