@@ -103,14 +103,14 @@ def _chunks_of(
     policy: Policy, array: np.ndarray, share: Share, first_episode: int, seed: tuple[int, ...], n_workers: int
 ) -> list[Chunk]:
     """Cut one share of a rollout, whose episodes are numbered from `first_episode`, into chunks."""
+    if len(array) * check_int("n_episodes", share.n_episodes, 1, MAX_EPISODES) > 16 * MAX_EPISODES:
+        raise InputError(
+            f"{len(array):,} candidates of {share.n_episodes:,} episodes are too many to score at once: ask for fewer"
+        )
     task = share.task
     numbers = _cut_episodes(task, share.n_episodes)
     numbers = np.where(numbers >= 0, numbers + first_episode, -1)
     n_blocks, block = numbers.shape
-    if len(array) * numbers.size > 16 * MAX_EPISODES:
-        raise InputError(
-            f"{len(array):,} candidates of {share.n_episodes:,} episodes are too many to score at once: ask for fewer"
-        )
     candidates = np.repeat(np.arange(len(array)), n_blocks)
     episodes = np.tile(numbers, (len(array), 1))
     n_rows = max(1, min(task.chunk_episodes, _CHUNK_NUMBERS // policy.step_numbers(task.n_features)) // block)

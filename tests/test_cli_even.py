@@ -4,6 +4,7 @@ import os
 import re
 import select
 import struct
+from pathlib import Path
 
 import pytest
 from warm import Started, python
@@ -20,7 +21,7 @@ SHOWING = {
     "train": ["train", "linear", "run", *EVOLVE],
     "clone": ["clone", "linear", MODEL, "run", *LEARN, *STUDY, "--evolve", "1"],
     "report": ["report", MODEL, "-e", "2", "--max-steps", "3", "-j", "1"],
-    "sweep": ["sweep", "sweep.toml", "-j", "1"],
+    "sweep": ["--load", str(Path(__file__).with_name("few_scores.py")), "sweep", "sweep.toml", "-j", "1"],
     "video": ["video", MODEL, "--max-steps", "3", "-o", "film.gif", "--width", "320"],
 }
 
