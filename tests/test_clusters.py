@@ -196,15 +196,27 @@ class Cluster:
             process.wait()
 
 
-def start_cluster(tmp_path_factory):
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory):
+    """All clusters there have been, the last of which is in use."""
     pytest.importorskip("distributed")
-    with contextlib.closing(Cluster(tmp_path_factory.mktemp("cluster"))) as cluster:
-        yield cluster
+    with contextlib.ExitStack() as stack:
+        found = []
+
+        def start():
+            found.append(stack.enter_context(contextlib.closing(Cluster(tmp_path_factory.mktemp("cluster")))))
+
+        start()
+        yield found, start
 
 
-# One of all tests that leave its scheduler as it was, of whose workers some may have ended; and one of a test's own.
-cluster = pytest.fixture(scope="module")(start_cluster)
-cluster_of_its_own = pytest.fixture(start_cluster)
+@pytest.fixture
+def cluster(clusters):
+    """A cluster whose scheduler runs, of whose workers some may have ended: that of the test before, if it can be."""
+    found, start = clusters
+    if found[-1].scheduler.poll() is not None:
+        start()
+    return found[-1]
 
 
 @pytest.fixture
@@ -216,6 +228,8 @@ def small_chunks(monkeypatch):
 def train_with_event(tmp_path, cluster, happen):
     """Train on the cluster; in the middle of generation 2, let something happen to it."""
     event = cluster.event
+    for path in (event, event.with_name("event taken")):
+        path.unlink(missing_ok=True)
 
     def wait():
         while not event.exists() or not event.read_text():
@@ -300,22 +314,6 @@ def test_a_sweep_on_dask_ends_as_one_on_these_cores(cluster, tmp_path, monkeypat
     assert tables[0] == tables[1] and "linear" in tables[0]
 
 
-def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster_of_its_own, tmp_path, monkeypatch):
-    cluster = cluster_of_its_own
-    cluster.add_worker()
-    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 2)
-    gone = ps.DaskExecutor(cluster.address)
-    with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*checkpoint.*--resume"):
-        train_with_event(tmp_path, cluster, lambda process_id: cluster.scheduler.kill())
-    assert read_checkpoint(tmp_path / "run")[1]["done"] == 2
-    with pytest.raises(ps.ExecutorError, match="Dask cluster at tcp://"):
-        assert gone.n_workers
-    gone.close()
-    resumed = ps.train(POLICY, TASK, tmp_path / "run", generations=4, resume=True, **SETTINGS)
-    serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
-    np.testing.assert_array_equal(resumed.mean_params, serial.mean_params)
-
-
 @pytest.fixture
 def unforgiving(cluster):
     """Has the scheduler give up on what has killed one worker."""
@@ -338,6 +336,21 @@ def test_what_fails_on_a_dask_worker_is_told_apart(unforgiving, cluster):
     assert not isinstance(raised.value, ps.PisensoryError)
     with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*KilledWorker"):
         ps.rollout(POLICY, POPULATION, FailingTask("v1", max_steps=1), 4, executor=f"dask:{cluster.address}")
+
+
+def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, tmp_path, monkeypatch):
+    cluster.have_workers(1)
+    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 2)
+    gone = ps.DaskExecutor(cluster.address)
+    with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*checkpoint.*--resume"):
+        train_with_event(tmp_path, cluster, lambda process_id: cluster.scheduler.kill())
+    assert read_checkpoint(tmp_path / "run")[1]["done"] == 2
+    with pytest.raises(ps.ExecutorError, match="Dask cluster at tcp://"):
+        assert gone.n_workers
+    gone.close()
+    resumed = ps.train(POLICY, TASK, tmp_path / "run", generations=4, resume=True, **SETTINGS)
+    serial = ps.train(POLICY, TASK, tmp_path / "serial", generations=4, **SETTINGS)
+    np.testing.assert_array_equal(resumed.mean_params, serial.mean_params)
 
 
 def test_missing_scheduler_is_an_error_that_says_so(tmp_path, monkeypatch):
