@@ -8,12 +8,9 @@ import functools
 import multiprocessing
 import multiprocessing.forkserver
 import os
-import runpy
 import signal
 import subprocess
-import sys
 import tempfile
-import types
 from pathlib import Path
 
 import forked
@@ -51,7 +48,7 @@ class Started:
         self.args = [str(argument) for argument in arguments]
         where, environment = str(cwd or os.getcwd()), dict(os.environ if env is None else env)
         _begin()
-        self._process = _CONTEXT.Process(target=_run, args=(self.args, code, where, environment, self._files))
+        self._process = _CONTEXT.Process(target=forked.run, args=(self.args, code, where, environment, self._files))
         self._process.start()
         self.pid = self._process.pid
 
@@ -116,20 +113,3 @@ def _finish(process, timeout):
         process.kill()
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
-
-
-def _run(arguments, code, folder, environment, files):
-    for number, path in enumerate(files, 1):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.dup2(handle, number)
-        os.close(handle)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path[:] = [folder, *(path for path in sys.path if not path or _TESTS not in (Path(path), Path(path).parent))]
-    sys.argv[:] = ["-c", *arguments]
-    if code is None:
-        runpy.run_module("pisensory", run_name="__main__", alter_sys=True)
-    else:
-        sys.modules["__main__"] = types.ModuleType("__main__")
-        exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
