@@ -276,6 +276,7 @@ def _live(chunk: Chunk) -> Iterator[Step]:
     alive = chunk.episodes >= 0
     weights = [array[chunk.candidates] for array in chunk.policy.prepare(chunk.population)]
     task = chunk.task.start(chunk.seed, np.maximum(chunk.episodes, 0))
+    task.leave_out(~alive)
     policy = chunk.policy.start(weights, chunk.task.n_features, alive.shape[1])
     totals, rewards = _Totals(alive.shape), np.zeros(alive.shape)
     rows: slice | np.ndarray = slice(None)
