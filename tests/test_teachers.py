@@ -112,7 +112,7 @@ def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
     pytest.importorskip("ale_py")
 
     def labels(seed):
-        return collect(TEACHERS["player"](), _pong_student(), ps.PongTask(max_steps=130), 1, seed).labels
+        return collect(TEACHERS["player"](horizon=40), _pong_student(), ps.PongTask(max_steps=130), 1, seed).labels
 
     monkeypatch.setattr(player, "_CHOSEN", {})
     first = labels(2)
@@ -127,7 +127,7 @@ def test_a_player_turns_the_knob_down_whenever_the_ball_does_not_come():
     pytest.importorskip("ale_py")
     game = ps.PongTask().make_env()
     game.reset(1)
-    play, generator, waited = player.Player()(game), np.random.default_rng(0), 0
+    play, generator, waited = player.Player(horizon=40)(game), np.random.default_rng(0), 0
     for _ in range(150):  # whatever is done, with the paddle anywhere
         best, court = int(play().argmax()), game.look()
         if not court.is_coming:
