@@ -72,7 +72,9 @@ class Chunk:
 
     def in_order(self, values: np.ndarray) -> np.ndarray:
         """Return values (row, ..., episode) of a single candidate's rows as (..., episode), by episode number."""
-        return np.moveaxis(np.moveaxis(values, -1, 1)[self.episodes >= 0], 0, -1)
+        between = range(1, values.ndim - 1)
+        # What np.moveaxis takes to see that it has nothing to copy is felt: there are several such a step.
+        return values.transpose(0, -1, *between)[self.episodes >= 0].transpose(*between, 0)
 
     def split(self, n_parts: int) -> list[Chunk]:
         """Return its rows, in their order, as so many chunks, or fewer if there are fewer rows."""

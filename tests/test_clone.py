@@ -1,5 +1,6 @@
 """Cloning: the student learns from the teacher, exactly resumable, and bad teachers are refused."""
 
+import contextlib
 import csv
 import dataclasses
 import errno
@@ -95,13 +96,30 @@ def test_teacher_acts_first_then_the_student_with_dagger():
     np.testing.assert_allclose(driven.previous_actions[1:, :, 2], actions[:-1], atol=1e-5)
 
 
+class CountingExecutor(ps.ProcessExecutor):
+    """Processes, and how many lessons were sent to them."""
+
+    n_lessons = 0
+
+    def map(self, function, items):
+        items = list(items)
+        self.n_lessons += sum(isinstance(item, lesson.Lesson) for item in items)
+        return super().map(function, items)
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    with CountingExecutor(2) as executor:
+        yield executor
+
+
 @pytest.mark.parametrize("n_jobs", [2, 3])
-def test_workers_share_a_batch_without_changing_it(n_jobs):
+def test_workers_share_a_batch_without_changing_it(n_jobs, two_workers):
     """Episodes end at different times, and so do their parts."""
     task = ps.CartPoleSwingUp("harder", max_steps=120, perturbation=ps.Perturbation(shuffle=True, reshuffle_every=20))
     arguments = (TEACHER, (STUDENT, PARAMS), task, 14, 3, (0.0, 0.7), True, 10)
     alone = collect(*arguments)
-    with ps.ProcessExecutor(n_jobs) as executor:
+    with contextlib.nullcontext(two_workers) if n_jobs == 2 else ps.ProcessExecutor(n_jobs) as executor:
         together = collect(*arguments, executor)
     lengths = alone.alive.sum(axis=0)
     assert len(set(lengths)) > 2 and lengths.max() == len(alone.alive)
@@ -244,29 +262,13 @@ def test_halves_of_a_lesson_add_up_to_the_whole(monkeypatch, n_alive):
     assert added.identify_loss == pytest.approx(expected.identify_loss, rel=1e-6)
 
 
-class CountingExecutor(ps.ProcessExecutor):
-    """Processes, and how many lessons were sent to them."""
-
-    def __init__(self, n_jobs):
-        super().__init__(n_jobs)
-        self.n_lessons = 0
-
-    def map(self, function, items):
-        items = list(items)
-        self.n_lessons += sum(isinstance(item, lesson.Lesson) for item in items)
-        return super().map(function, items)
-
-
-def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, monkeypatch):
+def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, monkeypatch, two_workers):
     monkeypatch.setattr(lesson, "_WORTH_HALVING", 0)
     settings = {**SMALL, "rounds": 4, "identify": 0.3, "dagger": True}
     alone = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "alone", **settings)
-    executor = CountingExecutor(2)
-    try:
-        shared = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "shared", executor=executor, **settings)
-    finally:
-        executor.close()
-    assert executor.n_lessons == 2 * shared.updates
+    two_workers.n_lessons = 0
+    shared = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "shared", executor=two_workers, **settings)
+    assert two_workers.n_lessons == 2 * shared.updates
     np.testing.assert_array_equal(alone.params, shared.params)
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "shared")
 
