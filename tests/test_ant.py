@@ -95,14 +95,8 @@ sys.exit(main(sys.argv[1:]))
 
 def test_command_line_trains_and_scores_it(tmp_path):
     arguments = ["-m", "2", "-p", "4", "-e", "2", "--eval-episodes", "2", "-j", "2", "--max-steps", "20"]
-    arguments += [
-        "--hidden-size",
-        "4",
-        "--proj-dim",
-        "4",
-        "--head-sizes",
-        "4",
-    ]  # or else the optimizer has 3873 x 3873 numbers
+    # Else the optimizer has a matrix of 3873 x 3873 numbers.
+    arguments += ["--hidden-size", "4", "--proj-dim", "4", "--head-sizes", "4"]
     trained = python(_FOUR, "train", "invariant", "run", "--task", "ant", *arguments, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "build time" not in trained.stdout + trained.stderr  # the engine's banner

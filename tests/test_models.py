@@ -1,5 +1,6 @@
 """The shipped models: what their files say is what they do."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -139,3 +140,19 @@ def test_invariant_models_survive_what_happens_on_the_page(name, monkeypatch):
         assert row["after"] >= 0.95 * row["before"] > 10, row
     if task.version == "v1":
         assert min(row["before"] for row in rows) >= 38 and long["after"] >= 39
+
+
+def test_what_is_lived_through_before_anything_happens_is_lived_through_once(monkeypatch):
+    """It is what each of the events would have begun with."""
+    monkeypatch.setattr(survival, "AT", 250)
+    monkeypatch.setattr(survival, "AFTER", 60)
+    monkeypatch.setattr(survival, "LONG", 9)
+    events = [dataclasses.replace(event, at=250 if event.at else 0) for event in survival.EVENTS]
+    monkeypatch.setattr(survival, "EVENTS", events)
+    policy, params = ps.load_model("cartpole-invariant-small")
+    task = ps.CartPoleSwingUp("v1")
+    *rows, _ = survival.survival(policy, params, task, 12, seed=1)
+    for row, event in zip(rows, events):
+        before, after = survival.survive(policy, params, task, event, 12, seed=1)
+        assert (row["before"], row["after"]) == (before.sum(), (before & after).sum()), row
+    assert len({row["after"] for row in rows}) > 2

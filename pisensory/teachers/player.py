@@ -219,7 +219,7 @@ def _reach(court: Any, n_ticks: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=128)
 def _follow(knob: float, late: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the paddle sees the knob at each tick of each of _PLANS (tick, plan), and where that ends (plan,)."""
+    """Return where the paddle sees the knob at each tick of each of _PLANS (tick, plan), and its end (plan,)."""
     seen, knobs = np.empty((_SETTLED, len(_PLANS))), np.full(len(_PLANS), knob)
     for tick in range(_SETTLED):
         number, half = divmod(tick, 2)
