@@ -1,5 +1,6 @@
 """Shared by all tests: the reference data, if there is any, and small policies and tasks."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -28,6 +29,11 @@ LONGEST = [
 def pytest_collection_modifyitems(items):
     places = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays to the end: there is no use in looking through it for garbage again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
