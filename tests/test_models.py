@@ -152,7 +152,14 @@ def test_what_is_lived_through_before_anything_happens_is_lived_through_once(mon
     policy, params = ps.load_model("cartpole-invariant-small")
     task = ps.CartPoleSwingUp("v1")
     *rows, _ = survival.survival(policy, params, task, 12, seed=1)
+    begun = survival._Lives(policy, params, task, 12, seed=1)
+    begun.go_on(events[0], 250)
     for row, event in zip(rows, events):
-        before, after = survival.survive(policy, params, task, event, 12, seed=1)
+        alone, other = survival._Lives(policy, params, task, 12, seed=1), begun.copy()
+        for lives in (alone, other) if event.at else (alone,):
+            lives.go_on(event, 310)
+        if event.at:
+            np.testing.assert_array_equal(other._earned, alone._earned)
+        before, after = alone.upright()
         assert (row["before"], row["after"]) == (before.sum(), (before & after).sum()), row
     assert len({row["after"] for row in rows}) > 2

@@ -105,7 +105,7 @@ class _Lives:
         """Return the same lives, to go on in another way."""
         other = copy.copy(self)
         other._run, other._inputs = self._run.keep(np.array([0])), self._inputs.copy()
-        other._alive, other._earned = self._alive.copy(), list(self._earned)
+        other._earned = list(self._earned)
         return other
 
     def go_on(self, event: Event, until: int) -> None:
@@ -120,7 +120,7 @@ class _Lives:
             actions = self._inputs.act(values[0])
             pushed = event.push if event.at <= number < event.at + _PUSH_STEPS else 0.0
             rewards, over = self._run.step(actions[None] + np.float32(pushed), self._alive)
-            self._alive &= ~over
+            self._alive = self._alive & ~over
             self._earned.append(np.where(self._alive[0], rewards[0], 0.0))
 
     def upright(self) -> tuple[np.ndarray, np.ndarray]:
