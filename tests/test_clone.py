@@ -1,6 +1,5 @@
 """Cloning: the student learns from the teacher, exactly resumable, and bad teachers are refused."""
 
-import contextlib
 import csv
 import dataclasses
 import errno
@@ -97,13 +96,14 @@ def test_teacher_acts_first_then_the_student_with_dagger():
 
 
 class CountingExecutor(ps.ProcessExecutor):
-    """Processes, and how many lessons were sent to them."""
+    """Processes, and how many lessons, and parts of anything, were sent to them."""
 
-    n_lessons = 0
+    n_lessons = n_parts = 0
 
     def map(self, function, items):
         items = list(items)
         self.n_lessons += sum(isinstance(item, lesson.Lesson) for item in items)
+        self.n_parts += len(items)
         return super().map(function, items)
 
 
@@ -113,14 +113,16 @@ def two_workers():
         yield executor
 
 
-@pytest.mark.parametrize("n_jobs", [2, 3])
-def test_workers_share_a_batch_without_changing_it(n_jobs, two_workers):
+@pytest.mark.parametrize("n_parts", [2, 3])
+def test_workers_share_a_batch_without_changing_it(n_parts, two_workers, monkeypatch):
     """Episodes end at different times, and so do their parts."""
     task = ps.CartPoleSwingUp("harder", max_steps=120, perturbation=ps.Perturbation(shuffle=True, reshuffle_every=20))
     arguments = (TEACHER, (STUDENT, PARAMS), task, 14, 3, (0.0, 0.7), True, 10)
     alone = collect(*arguments)
-    with contextlib.nullcontext(two_workers) if n_jobs == 2 else ps.ProcessExecutor(n_jobs) as executor:
-        together = collect(*arguments, executor)
+    monkeypatch.setattr(two_workers, "n_near", n_parts)
+    monkeypatch.setattr(two_workers, "n_parts", 0)
+    together = collect(*arguments, executor=two_workers)
+    assert two_workers.n_parts == n_parts
     lengths = alone.alive.sum(axis=0)
     assert len(set(lengths)) > 2 and lengths.max() == len(alone.alive)
     for field in dataclasses.fields(alone):
@@ -576,6 +578,7 @@ def test_command_line_clones_and_evolves(tmp_path):
     ps.save_policy(tmp_path / "teacher.npz", *TEACHER, task=TASK.plain.config)
     arguments = ["clone", "invariant", "teacher.npz", "run", "--rounds", "3", "--batch-size", "4", "--dagger"]
     arguments += ["--teacher-rounds", "2", "--evolve", "1", "-j", "1", "-s", "--identify", "0.3"]
+    arguments += ["--updates", "2", "--eval-episodes", "4"]
     result = pisensory(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "student, evolved" in result.stdout

@@ -253,9 +253,9 @@ def test_files_are_mapped_and_not_read(tmp_path):
 
 @pytest.mark.parametrize("hidden_size", [0, 3])
 def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, racing, hidden_size):
-    task = dataclasses.replace(racing, view="coarse", max_steps=12)
+    task = dataclasses.replace(racing, view="coarse", max_steps=8)
     student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense", hidden_size=hidden_size)
-    settings = {"rounds": 3, "teacher_rounds": 1, "dagger": True, "updates": 2, "n_eval_episodes": 1, "batch_size": 1}
+    settings = {"rounds": 3, "teacher_rounds": 1, "dagger": True, "updates": 1, "n_eval_episodes": 1, "batch_size": 1}
     teacher = TEACHERS["driver"]()
     whole = ps.clone(student, teacher, task, tmp_path / "whole", **settings)
     for _ in range(3):
