@@ -17,6 +17,7 @@ from pisensory.executors import SerialExecutor
 from pisensory.files import map_npz, read_npz, write_npz
 from pisensory.rollout import live, single_chunk
 from pisensory.runs import read_config
+from pisensory.runs.checkpoint import read_checkpoint
 from pisensory.tasks import task_from_text
 from pisensory.teachers import TEACHERS, player
 
@@ -261,6 +262,8 @@ def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, raci
     for _ in range(3):
         parts = ps.clone(student, teacher, task, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
     np.testing.assert_array_equal(whole.params, parts.params)
+    last = [read_checkpoint(tmp_path / name)[0] for name in ("whole", "parts")]  # not of the best round, as these are
+    np.testing.assert_array_equal(last[0]["params"], last[1]["params"])
     saved = read_config(tmp_path / "parts")["training"]
     assert (saved["windows"], saved["window"]) == ((16, 30) if hidden_size else (64, 1))
     with pytest.raises(ps.InputError, match="teacher"):
