@@ -339,7 +339,7 @@ class PerturbedRun(TaskRun):
         if not self._is_plain:
             n_sources = self._n_sources + self.perturbation.noise_places
             # In memory channel and feature come first, as they do in the networks.
-            self._values = np.empty((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
+            self._values = np.zeros((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
 
     def leave_out(self, places: np.ndarray) -> None:
         """Tell the task's own episodes which of them are never alive."""
