@@ -72,7 +72,9 @@ class Chunk:
 
     def in_order(self, values: np.ndarray) -> np.ndarray:
         """Return values (row, ..., episode) of a single candidate's rows as (..., episode), by episode number."""
-        return np.moveaxis(np.moveaxis(values, -1, 1)[self.episodes >= 0], 0, -1)
+        between = range(1, values.ndim - 1)
+        # What np.moveaxis takes to see that it has nothing to copy is felt: there are several such a step.
+        return values.transpose(0, -1, *between)[self.episodes >= 0].transpose(*between, 0)
 
     def split(self, n_parts: int) -> list[Chunk]:
         """Return its rows, in their order, as so many chunks, or fewer if there are fewer rows."""
@@ -276,6 +278,7 @@ def _live(chunk: Chunk) -> Iterator[Step]:
     alive = chunk.episodes >= 0
     weights = [array[chunk.candidates] for array in chunk.policy.prepare(chunk.population)]
     task = chunk.task.start(chunk.seed, np.maximum(chunk.episodes, 0))
+    task.leave_out(~alive)
     policy = chunk.policy.start(weights, chunk.task.n_features, alive.shape[1])
     totals, rewards = _Totals(alive.shape), np.zeros(alive.shape)
     rows: slice | np.ndarray = slice(None)

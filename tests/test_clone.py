@@ -95,14 +95,34 @@ def test_teacher_acts_first_then_the_student_with_dagger():
     np.testing.assert_allclose(driven.previous_actions[1:, :, 2], actions[:-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("n_jobs", [2, 3])
-def test_workers_share_a_batch_without_changing_it(n_jobs):
+class CountingExecutor(ps.ProcessExecutor):
+    """Processes, and how many lessons, and parts of anything, were sent to them."""
+
+    n_lessons = n_parts = 0
+
+    def map(self, function, items):
+        items = list(items)
+        self.n_lessons += sum(isinstance(item, lesson.Lesson) for item in items)
+        self.n_parts += len(items)
+        return super().map(function, items)
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    with CountingExecutor(2) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("n_parts", [2, 3])
+def test_workers_share_a_batch_without_changing_it(n_parts, two_workers, monkeypatch):
     """Episodes end at different times, and so do their parts."""
     task = ps.CartPoleSwingUp("harder", max_steps=120, perturbation=ps.Perturbation(shuffle=True, reshuffle_every=20))
     arguments = (TEACHER, (STUDENT, PARAMS), task, 14, 3, (0.0, 0.7), True, 10)
     alone = collect(*arguments)
-    with ps.ProcessExecutor(n_jobs) as executor:
-        together = collect(*arguments, executor)
+    monkeypatch.setattr(two_workers, "n_near", n_parts)
+    monkeypatch.setattr(two_workers, "n_parts", 0)
+    together = collect(*arguments, executor=two_workers)
+    assert two_workers.n_parts == n_parts
     lengths = alone.alive.sum(axis=0)
     assert len(set(lengths)) > 2 and lengths.max() == len(alone.alive)
     for field in dataclasses.fields(alone):
@@ -244,29 +264,13 @@ def test_halves_of_a_lesson_add_up_to_the_whole(monkeypatch, n_alive):
     assert added.identify_loss == pytest.approx(expected.identify_loss, rel=1e-6)
 
 
-class CountingExecutor(ps.ProcessExecutor):
-    """Processes, and how many lessons were sent to them."""
-
-    def __init__(self, n_jobs):
-        super().__init__(n_jobs)
-        self.n_lessons = 0
-
-    def map(self, function, items):
-        items = list(items)
-        self.n_lessons += sum(isinstance(item, lesson.Lesson) for item in items)
-        return super().map(function, items)
-
-
-def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, monkeypatch):
+def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, monkeypatch, two_workers):
     monkeypatch.setattr(lesson, "_WORTH_HALVING", 0)
     settings = {**SMALL, "rounds": 4, "identify": 0.3, "dagger": True}
     alone = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "alone", **settings)
-    executor = CountingExecutor(2)
-    try:
-        shared = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "shared", executor=executor, **settings)
-    finally:
-        executor.close()
-    assert executor.n_lessons == 2 * shared.updates
+    two_workers.n_lessons = 0
+    shared = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "shared", executor=two_workers, **settings)
+    assert two_workers.n_lessons == 2 * shared.updates
     np.testing.assert_array_equal(alone.params, shared.params)
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "shared")
 
@@ -574,6 +578,7 @@ def test_command_line_clones_and_evolves(tmp_path):
     ps.save_policy(tmp_path / "teacher.npz", *TEACHER, task=TASK.plain.config)
     arguments = ["clone", "invariant", "teacher.npz", "run", "--rounds", "3", "--batch-size", "4", "--dagger"]
     arguments += ["--teacher-rounds", "2", "--evolve", "1", "-j", "1", "-s", "--identify", "0.3"]
+    arguments += ["--updates", "2", "--eval-episodes", "4"]
     result = pisensory(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "student, evolved" in result.stdout

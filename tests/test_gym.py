@@ -365,6 +365,19 @@ def test_no_more_environments_are_made_than_are_stepped_at_once():
     assert Counter.made <= ps.GymTask.chunk_episodes
 
 
+def test_only_episodes_that_are_lived_through_are_begun(monkeypatch):
+    environment.close_environments()
+    begun, reset = [], Counter.reset
+    monkeypatch.setattr(Counter, "made", 0)
+    monkeypatch.setattr(Counter, "reset", lambda self, **given: begun.append(self) or reset(self, **given))
+    task = ps.GymTask(Counter)
+    Counter.made = 0
+    ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((2, 13)), task, 1)  # rows are four wide
+    assert len(begun) == len(set(map(id, begun))) == 2 and Counter.made <= 2
+    ps.rollout(ps.MLPPolicy(12, 1, ()), np.zeros((2, 13)), task, 17)  # and here nine
+    assert len(begun) == 2 + 34
+
+
 def test_failing_environments_are_named_with_the_episode(tmp_path):
     task = ps.GymTask(Counter, kwargs={"fail_at": 3})
     with pytest.raises(ps.TaskError, match=r"Counter, step 3 of episode 0\): RuntimeError: the motor is on fire"):

@@ -1,5 +1,6 @@
 """The shipped models: what their files say is what they do."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from warm import pisensory
 import pisensory as ps
 from pisensory.cli import main
 from pisensory.models import describe_model, model_names
+from pisensory.recording import record
 from pisensory.report import survival
 from pisensory.tasks import task_from_config
 
@@ -43,14 +45,20 @@ def test_headers_say_how_they_were_trained(name):
     assert about["scores"]["plain"]["episodes"] == least
 
 
+def first_actions(policy, params, task):
+    """Return the actions (step, action, episode) of the first steps of an episode, which differ from each other."""
+    actions = record(policy, params, task.altered({}, {"max_steps": 60}), 1, seed=1).actions
+    assert len(np.unique(actions[..., 0], axis=0)) > 20
+    return actions
+
+
 def test_driver_scores_what_its_header_says_with_its_patches_in_any_order():
     pytest.importorskip("Box2D")
     policy, params = ps.load_model("carracing-driver")
     about = describe_model("carracing-driver")
     task = task_from_config(about["task"]).plain
     plain, shuffled = (task.altered({"shuffle": shuffle}, {}) for shuffle in (False, True))
-    short = [some.altered({}, {"max_steps": 80}) for some in (plain, shuffled)]
-    np.testing.assert_array_equal(*(ps.rollout(policy, params[None], some, 2, seed=1).returns for some in short))
+    np.testing.assert_array_equal(*(first_actions(policy, params, some) for some in (plain, shuffled)))
     said = about["scores"]["plain"]
     found = ps.rollout(policy, params[None], shuffled, 2, seed=1).returns
     assert abs(np.mean(found) - said["mean"]) < 3 * said["std"] / np.sqrt(2)
@@ -62,9 +70,8 @@ def test_the_player_of_pong_wins_a_game_with_its_patches_in_any_order():
     pytest.importorskip("ale_py")
     policy, params = ps.load_model("pong-player")
     tasks = [ps.PongTask(max_steps=400, perturbation=ps.Perturbation(shuffle=shuffle)) for shuffle in (False, True)]
-    plain, shuffled = (ps.rollout(policy, params[None], task, 1, seed=0) for task in tasks)
-    assert plain.returns[0, 0] >= 3  # of a game of 21
-    np.testing.assert_array_equal(plain.returns, shuffled.returns)
+    np.testing.assert_array_equal(*(first_actions(policy, params, task) for task in tasks))
+    assert ps.rollout(policy, params[None], tasks[1], 1, seed=0).returns[0, 0] >= 3  # of a game of 21
     assert describe_model("pong-player")["scores"]["plain"]["mean"] >= 19
     assert params.astype(np.float32).tolist() == params.tolist()
 
@@ -74,9 +81,8 @@ def test_the_player_of_pong_with_a_memory_plays_alike_in_any_order():
     policy, params = ps.load_model("pong-memory")
     task = task_from_config(describe_model("pong-memory")["task"])
     assert task.sticky and policy.hidden_size
-    tasks = [task.altered({"shuffle": shuffle}, {"max_steps": 150}) for shuffle in (False, True)]
-    plain, shuffled = (ps.rollout(policy, params[None], short, 1, seed=0) for short in tasks)
-    np.testing.assert_array_equal(plain.returns, shuffled.returns)
+    tasks = [task.altered({"shuffle": shuffle}, {}) for shuffle in (False, True)]
+    np.testing.assert_array_equal(*(first_actions(policy, params, some) for some in tasks))
     assert params.astype(np.float16).tolist() == params.tolist()
 
 
@@ -99,8 +105,8 @@ def test_command_lists_them_and_takes_their_names(capsys):
     assert [model["name"] for model in listed] == model_names()
     for name in model_names():
         assert name in table.stdout
-        assert main(["evaluate", name, "-e", "5", "--max-steps", "20", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["episodes"] == 5
+        assert main(["evaluate", name, "-e", "2", "--max-steps", "5", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["episodes"] == 2
 
 
 # What they are to reach, in 10,000 episodes: inputs shuffled again every so many steps, and so many of noise.
@@ -134,3 +140,26 @@ def test_invariant_models_survive_what_happens_on_the_page(name, monkeypatch):
         assert row["after"] >= 0.95 * row["before"] > 10, row
     if task.version == "v1":
         assert min(row["before"] for row in rows) >= 38 and long["after"] >= 39
+
+
+def test_what_is_lived_through_before_anything_happens_is_lived_through_once(monkeypatch):
+    """It is what each of the events would have begun with."""
+    monkeypatch.setattr(survival, "AT", 250)
+    monkeypatch.setattr(survival, "AFTER", 60)
+    monkeypatch.setattr(survival, "LONG", 9)
+    events = [dataclasses.replace(event, at=250 if event.at else 0) for event in survival.EVENTS]
+    monkeypatch.setattr(survival, "EVENTS", events)
+    policy, params = ps.load_model("cartpole-invariant-small")
+    task = ps.CartPoleSwingUp("v1")
+    *rows, _ = survival.survival(policy, params, task, 12, seed=1)
+    begun = survival._Lives(policy, params, task, 12, seed=1)
+    begun.go_on(events[0], 250)
+    for row, event in zip(rows, events):
+        alone, other = survival._Lives(policy, params, task, 12, seed=1), begun.copy()
+        for lives in (alone, other) if event.at else (alone,):
+            lives.go_on(event, 310)
+        if event.at:
+            np.testing.assert_array_equal(other._earned, alone._earned)
+        before, after = alone.upright()
+        assert (row["before"], row["after"]) == (before.sum(), (before & after).sum()), row
+    assert len({row["after"] for row in rows}) > 2

@@ -73,10 +73,10 @@ def test_doing_nothing_loses():
 def test_an_episode_may_end_with_a_point_lost():
     policy = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
     params = np.zeros((2, policy.n_params))
-    whole = ps.rollout(policy, params[:1], ps.PongTask(max_steps=400), 2, seed=1)
+    whole = ps.rollout(policy, params[:1], ps.PongTask(max_steps=200), 2, seed=1)
     assert (whole.returns < -2).all()
     for most in (1, 2):
-        ended = ps.rollout(policy, params, ps.PongTask(max_steps=400, max_lost=most), 2, seed=1)
+        ended = ps.rollout(policy, params, ps.PongTask(max_steps=200, max_lost=most), 2, seed=1)
         assert (ended.returns == -most).all() and (ended.lengths < whole.lengths).all()
     with pytest.raises(ps.InputError, match="max_lost must be a whole number of at least 1"):
         ps.PongTask(max_lost=0)
@@ -86,9 +86,10 @@ def test_a_game_may_begin_behind():
     policy = ps.PatchPolicy(n_actions=6, grid=(2, 2), proj_dim=4, head="dense", discrete=True)
     params = np.zeros((1, policy.n_params))
     task = ps.PongTask(behind=20)
-    lost = -ps.rollout(policy, params, task, 4, seed=3).returns[0]  # those that were left to lose
+    # Those that were left to lose: few points, with this seed.
+    lost = -ps.rollout(policy, params, task, 4, seed=148).returns[0]
     assert len(np.unique(lost)) > 2 and lost.min() >= 1 and lost.max() < 21
-    np.testing.assert_array_equal(lost[:2], -ps.rollout(policy, params, task, 2, seed=3).returns[0])
+    np.testing.assert_array_equal(lost[:2], -ps.rollout(policy, params, task, 2, seed=148).returns[0])
     with pytest.raises(ps.InputError, match="behind must be at most 20, got 21"):
         ps.PongTask(behind=21)
 

@@ -17,6 +17,7 @@ from pisensory.executors import SerialExecutor
 from pisensory.files import map_npz, read_npz, write_npz
 from pisensory.rollout import live, single_chunk
 from pisensory.runs import read_config
+from pisensory.runs.checkpoint import read_checkpoint
 from pisensory.tasks import task_from_text
 from pisensory.teachers import TEACHERS, player
 
@@ -112,7 +113,7 @@ def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
     pytest.importorskip("ale_py")
 
     def labels(seed):
-        return collect(TEACHERS["player"](), _pong_student(), ps.PongTask(max_steps=130), 1, seed).labels
+        return collect(TEACHERS["player"](horizon=40), _pong_student(), ps.PongTask(max_steps=130), 1, seed).labels
 
     monkeypatch.setattr(player, "_CHOSEN", {})
     first = labels(2)
@@ -127,7 +128,7 @@ def test_a_player_turns_the_knob_down_whenever_the_ball_does_not_come():
     pytest.importorskip("ale_py")
     game = ps.PongTask().make_env()
     game.reset(1)
-    play, generator, waited = player.Player()(game), np.random.default_rng(0), 0
+    play, generator, waited = player.Player(horizon=40)(game), np.random.default_rng(0), 0
     for _ in range(150):  # whatever is done, with the paddle anywhere
         best, court = int(play().argmax()), game.look()
         if not court.is_coming:
@@ -253,14 +254,16 @@ def test_files_are_mapped_and_not_read(tmp_path):
 
 @pytest.mark.parametrize("hidden_size", [0, 3])
 def test_resumed_clone_of_a_driver_ends_as_one_that_never_stopped(tmp_path, racing, hidden_size):
-    task = dataclasses.replace(racing, view="coarse", max_steps=12)
+    task = dataclasses.replace(racing, view="coarse", max_steps=8)
     student = ps.PatchPolicy(grid=(2, 2), patch_size=8, proj_dim=4, head="dense", hidden_size=hidden_size)
-    settings = {"rounds": 3, "teacher_rounds": 1, "dagger": True, "updates": 2, "n_eval_episodes": 1, "batch_size": 1}
+    settings = {"rounds": 3, "teacher_rounds": 1, "dagger": True, "updates": 1, "n_eval_episodes": 1, "batch_size": 1}
     teacher = TEACHERS["driver"]()
     whole = ps.clone(student, teacher, task, tmp_path / "whole", **settings)
     for _ in range(3):
         parts = ps.clone(student, teacher, task, tmp_path / "parts", resume=True, minutes=1e-9, **settings)
     np.testing.assert_array_equal(whole.params, parts.params)
+    last = [read_checkpoint(tmp_path / name)[0] for name in ("whole", "parts")]  # not of the best round, as these are
+    np.testing.assert_array_equal(last[0]["params"], last[1]["params"])
     saved = read_config(tmp_path / "parts")["training"]
     assert (saved["windows"], saved["window"]) == ((16, 30) if hidden_size else (64, 1))
     with pytest.raises(ps.InputError, match="teacher"):

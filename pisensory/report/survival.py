@@ -5,6 +5,7 @@ The network goes on from what it remembers, as on the page; an input that joins 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -80,29 +81,53 @@ def survive(
     Raises:
         InputError: for a policy that does not fit the task, or takes a fixed number of inputs.
     """
-    plain = task.plain
-    check_fit(policy, plain)
-    if policy.n_features is not None:
-        raise InputError("only a policy for any number of inputs can be given others: use an invariant policy")
-    parts = check_seed(seed)
-    run, generator = plain.start(parts, np.arange(n_episodes)[None]), np.random.default_rng((*parts, 1))
-    inputs = _Inputs(policy, params, generator, len(plain.senses.names), n_episodes)
-    alive, earned = np.ones((1, n_episodes), bool), []
-    values = np.empty((1, len(plain.senses.names), plain.n_channels, n_episodes), np.float32)
-    for number in range(AT + AFTER):
-        if number == event.at:
-            inputs.change(event)
-        run.observe(values)
-        if event.lost and event.at <= number < event.at + _LOST_STEPS:
-            values[:, 0] = 0
-        actions = inputs.act(values[0])
-        pushed = event.push if event.at <= number < event.at + _PUSH_STEPS else 0.0
-        rewards, over = run.step(actions[None] + np.float32(pushed), alive)
-        alive &= ~over
-        earned.append(np.where(alive[0], rewards[0], 0.0))
-    upright = np.array(earned) >= _UPRIGHT
-    before, after = (np.asarray(part.all(axis=0)) for part in (upright[AT - _FOR : AT], upright[-_FOR:]))
-    return before, after
+    lives = _Lives(policy, params, task, n_episodes, seed)
+    lives.go_on(event, AT + AFTER)
+    return lives.upright()
+
+
+class _Lives:
+    """Episodes under way, and what was earned in them; as for `survive`."""
+
+    def __init__(self, policy: Policy, params: Vector, task: Task, n_episodes: int, seed: Seed) -> None:
+        plain = task.plain
+        check_fit(policy, plain)
+        if policy.n_features is not None:
+            raise InputError("only a policy for any number of inputs can be given others: use an invariant policy")
+        parts = check_seed(seed)
+        self._run, generator = plain.start(parts, np.arange(n_episodes)[None]), np.random.default_rng((*parts, 1))
+        self._inputs = _Inputs(policy, params, generator, len(plain.senses.names), n_episodes)
+        self._alive = np.ones((1, n_episodes), bool)
+        self._earned: list[np.ndarray] = []
+        self._shape = (1, len(plain.senses.names), plain.n_channels, n_episodes)
+
+    def copy(self) -> _Lives:
+        """Return the same lives, to go on in another way."""
+        other = copy.copy(self)
+        other._run, other._inputs = self._run.keep(np.array([0])), self._inputs.copy()
+        other._earned = list(self._earned)
+        return other
+
+    def go_on(self, event: Event, until: int) -> None:
+        """Live on to a step, and have something happen on the way."""
+        values = np.empty(self._shape, np.float32)
+        for number in range(len(self._earned), until):
+            if number == event.at:
+                self._inputs.change(event)
+            self._run.observe(values)
+            if event.lost and event.at <= number < event.at + _LOST_STEPS:
+                values[:, 0] = 0
+            actions = self._inputs.act(values[0])
+            pushed = event.push if event.at <= number < event.at + _PUSH_STEPS else 0.0
+            rewards, over = self._run.step(actions[None] + np.float32(pushed), self._alive)
+            self._alive = self._alive & ~over
+            self._earned.append(np.where(self._alive[0], rewards[0], 0.0))
+
+    def upright(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether each episode (episode,) was upright before the event, and at the end."""
+        upright = np.array(self._earned) >= _UPRIGHT
+        before, after = (np.asarray(part.all(axis=0)) for part in (upright[AT - _FOR : AT], upright[-_FOR:]))
+        return before, after
 
 
 class _Inputs:
@@ -115,6 +140,12 @@ class _Inputs:
         self._sources = generator.permuted(np.repeat(np.arange(n_sources)[:, None], n_episodes, axis=1), axis=0)
         self._weights = policy.prepare(check_params(params, policy.n_params)[None])
         self._run = policy.start(self._weights, n_sources, n_episodes)
+
+    def copy(self) -> _Inputs:
+        """Return what goes on from the same memory, and draws the same."""
+        other = copy.copy(self)
+        other._run, other._generator = self._run.keep(np.array([0])), copy.deepcopy(self._generator)
+        return other
 
     def change(self, event: Event) -> None:
         """Have something happen."""
@@ -149,9 +180,12 @@ def survival(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: 
 
     Of episodes of LONG steps, all count as before, and those that do not end earlier as after.
     """
-    rows = []
+    rows, begun = [], _Lives(policy, params, task, n_episodes, seed)
+    begun.go_on(EVENTS[0], AT)  # alike for all to whom nothing has happened yet
     for event in EVENTS:
-        before, after = survive(policy, params, task, event, n_episodes, seed)
+        lives = begun.copy() if event.at == AT else _Lives(policy, params, task, n_episodes, seed)
+        lives.go_on(event, AT + AFTER)
+        before, after = lives.upright()
         rows.append({"label": event.label, "before": int(before.sum()), "after": int((before & after).sum())})
     long = dataclasses.replace(task.plain, max_steps=LONG)
     lengths = rollout(policy, [check_params(params, policy.n_params)], long, n_episodes, seed).lengths

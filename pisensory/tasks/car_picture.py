@@ -114,15 +114,14 @@ def fill_polygon(bitmap: np.ndarray, corners: np.ndarray, number: int) -> None:
     n_rows, n_columns = bitmap.shape
     left, low = np.floor(corners.min(axis=0)).astype(int)
     right, high = np.ceil(corners.max(axis=0)).astype(int)
-    columns = np.arange(max(left, 0), min(right, n_columns)) + 0.5
-    rows = np.arange(max(low, 0), min(high, n_rows)) + 0.5
-    inside = [np.ones((len(rows), len(columns)), bool) for _ in range(2)]
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0)):
-        side = (x1 - x0) * (rows[:, None] - y0) - (y1 - y0) * (columns - x0)
-        inside[0] &= side >= 0
-        inside[1] &= side <= 0
-    part = bitmap[max(low, 0) : min(high, n_rows), max(left, 0) : min(right, n_columns)]
-    part[inside[0] | inside[1]] = number
+    left, low, right, high = max(left, 0), max(low, 0), min(right, n_columns), min(high, n_rows)
+    x, y = corners.T[:, :, None]
+    x_way, y_way = (np.concatenate([corners[1:], corners[:1]]) - corners).T[:, :, None]
+    # On which side of each edge the cells are: (edge, row, 1) and (edge, 1, column), to be compared.
+    by_row = (x_way * (np.arange(low, high) + 0.5 - y))[:, :, None]
+    by_column = (y_way * (np.arange(left, right) + 0.5 - x))[:, None]
+    inside = (by_row >= by_column).all(axis=0) | (by_row <= by_column).all(axis=0)
+    bitmap[low:high, left:right][inside] = number
 
 
 @functools.lru_cache(maxsize=1)

@@ -154,9 +154,8 @@ class EnvironmentRun(TaskRun):
     def __init__(self, task: EnvironmentTask, seed: tuple[int, ...], episodes: np.ndarray) -> None:
         self.task, self.seed = task, seed
         self._episodes = episodes
-        self._lease = Lease(task, episodes.size)
+        self._lease: Lease | None = None
         self._envs = np.empty(episodes.shape, dtype=object)
-        self._envs.flat[:] = self._lease.envs
         self._values = self._make_values()
         self._started = np.zeros(episodes.shape, bool)
         self._step = 0
@@ -166,6 +165,10 @@ class EnvironmentRun(TaskRun):
         senses = self.task.senses
         return np.zeros((*self._episodes.shape, len(senses.names), senses.n_channels), np.float32)
 
+    def leave_out(self, places: np.ndarray) -> None:
+        """Begin none of these episodes (candidate, episode)."""
+        self._started |= places
+
     def observe(self, out: np.ndarray) -> None:
         """Write the current observations into `out` (candidate, feature, channel, episode)."""
         self._begin()
@@ -174,7 +177,10 @@ class EnvironmentRun(TaskRun):
     def _begin(self) -> None:
         """Start the episodes, which is when they are first looked at."""
         if not self._started.all():
-            for place in zip(*np.nonzero(~self._started)):
+            places = list(zip(*np.nonzero(~self._started)))
+            self._lease = Lease(self.task, len(places))
+            for place, env in zip(places, self._lease.envs):
+                self._envs[place] = env
                 self._reset(place)
             self._started[:] = True
 

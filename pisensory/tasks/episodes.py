@@ -60,6 +60,12 @@ class TaskRun(ABC):
     Time advances in `step` alone: to observe twice is to see the same.
     """
 
+    def leave_out(self, places: np.ndarray) -> None:  # noqa: B027 - few have anything to do
+        """Be told, before anything else, which episodes (candidate, episode) are never alive.
+
+        They only fill up rows: whoever has work in beginning an episode need not begin them, and may show anything.
+        """
+
     @abstractmethod
     def observe(self, out: np.ndarray) -> None:
         """Write the current observations into `out` (candidate, feature, channel, episode), float32."""

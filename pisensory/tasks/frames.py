@@ -118,6 +118,11 @@ class FramesRun(EnvironmentRun):
         super().__init__(task, seed, episodes)
         self._watched = np.ones(episodes.shape, bool)
 
+    def leave_out(self, places: np.ndarray) -> None:
+        """Neither begin nor show these episodes (candidate, episode)."""
+        super().leave_out(places)
+        self._watched &= ~places
+
     def _make_values(self) -> np.ndarray:
         """Return room for the stacks (candidate, episode, frame, row, column, color), uint8."""
         return np.zeros((*self._episodes.shape, *self.task.seen.shape), np.uint8)
@@ -135,8 +140,9 @@ class FramesRun(EnvironmentRun):
 
     def _begin(self) -> None:
         if not self._started.all():
+            begun = list(zip(*np.nonzero(~self._started)))
             super()._begin()
-            self._show(list(np.ndindex(self._episodes.shape)))
+            self._show(begun)
             self._values[:, :, :-1] = self._values[:, :, -1:]
 
     def _note(self, place: tuple[int, int], observation: object) -> None:

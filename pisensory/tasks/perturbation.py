@@ -339,7 +339,11 @@ class PerturbedRun(TaskRun):
         if not self._is_plain:
             n_sources = self._n_sources + self.perturbation.noise_places
             # In memory channel and feature come first, as they do in the networks.
-            self._values = np.empty((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
+            self._values = np.zeros((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
+
+    def leave_out(self, places: np.ndarray) -> None:
+        """Tell the task's own episodes which of them are never alive."""
+        self.plain.leave_out(places)
 
     def observe(self, out: np.ndarray) -> None:
         """Write the perturbed observations into `out` (candidate, feature, channel, episode)."""
@@ -347,9 +351,10 @@ class PerturbedRun(TaskRun):
             self.plain.observe(out)
             return
         self._hear()
-        for channel, values in enumerate(self._values):
-            indices = self._indices[channel * self._n_frames // self._n_channels]
-            np.take(values, indices, out=out[:, :, channel].transpose(1, 0, 2), mode="clip")
+        values, each = self._values.reshape(self._n_channels, -1), self._n_channels // self._n_frames
+        for frame, indices in enumerate(self._indices):
+            some = slice(frame * each, (frame + 1) * each)
+            np.take(values[some], indices, axis=1, out=out[:, :, some].transpose(2, 1, 0, 3), mode="clip")
 
     def _hear(self) -> None:
         """Perturb the observations of this step, once, whoever observes and how often."""

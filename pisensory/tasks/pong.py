@@ -182,14 +182,15 @@ class PongGame:
     def look(self) -> Court:
         """Return what the console's memory says of the court."""
         memory, late = self._ale.getRAM(), self._ale.getEpisodeFrameNumber() % 2 == 0
-        with self.rehearsal():
-            if late:  # the cell of the knob is that of the other paddle's in every second frame
+        knobs = memory
+        if late:  # the cell of the knob is that of the other paddle's in every second frame
+            with self.rehearsal():
                 self._ale.act(self._actions[0])
-            knob = int(self._ale.getRAM()[4]) - 13.5
+                knobs = self._ale.getRAM()
         down, across = _SKIP * memory[[56, 58]].view(np.int8).astype(int)
         return Court(
             bool(memory[54]), int(memory[49]) - 49, int(memory[54]) - 14, -int(across), int(down), int(memory[51]) - 13,
-            int(memory[50]) - 15, knob, int(late),
+            int(memory[50]) - 15, int(knobs[4]) - 13.5, int(late),
         )  # fmt: skip
 
     def memory(self) -> bytes:

@@ -8,6 +8,7 @@ what five actions, and rest after them, make of the paddle until the ball arrive
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
@@ -207,12 +208,23 @@ def _bounce(row: float) -> float:
 
 def _reach(court: Any, n_ticks: int) -> np.ndarray:
     """Return the row of the paddle after so many ticks, of two frames each, of each of _PLANS (plan,)."""
-    knob, paddle = np.full(len(_PLANS), court.knob), np.full(len(_PLANS), court.paddle)
-    for tick in range(min(n_ticks, _SETTLED)):
+    seen, settled = _follow(court.knob, court.late)
+    if n_ticks > _SETTLED:
+        return settled
+    paddle: np.ndarray = np.full(len(_PLANS), court.paddle)
+    for rows in seen[:n_ticks]:
+        paddle = paddle + (rows - paddle) / 2
+    return paddle
+
+
+@functools.lru_cache(maxsize=128)
+def _follow(knob: float, late: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the paddle sees the knob at each tick of each of _PLANS (tick, plan), and its end (plan,)."""
+    seen, knobs = np.empty((_SETTLED, len(_PLANS))), np.full(len(_PLANS), knob)
+    for tick in range(_SETTLED):
         number, half = divmod(tick, 2)
         move = _PLANS[:, number] if number < _AHEAD else 0.0
-        seen = knob + _TURN / 4 * (court.late + 2 * half) * move
-        paddle = paddle + (np.clip(seen, *_KNOB) - paddle) / 2
+        seen[tick] = np.clip(knobs + _TURN / 4 * (late + 2 * half) * move, *_KNOB)
         if half:
-            knob = np.clip(knob + _TURN * move, *_KNOB)
-    return knob if n_ticks > _SETTLED else paddle
+            knobs = np.clip(knobs + _TURN * move, *_KNOB)
+    return seen, knobs
