@@ -355,6 +355,6 @@ def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, 
 
 def test_missing_scheduler_is_an_error_that_says_so(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 1)
+    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 0.3)
     with pytest.raises(ps.ExecutorError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
         ps.train(POLICY, TASK, tmp_path / "run", executor="dask:tcp://127.0.0.1:9", **SETTINGS)

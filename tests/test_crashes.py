@@ -1,7 +1,6 @@
 """Runs that are killed, interrupted, starved or robbed of their folder lose nothing."""
 
 import concurrent.futures
-import contextlib
 import csv
 import errno
 import logging
@@ -141,28 +140,16 @@ def test_runs_of_every_kind_killed_at_random_moments_end_as_ones_that_never_were
     assert kill_runs("--kills", "200", "--signal", number).count("ended as one that never was") == 12
 
 
-# The command line in a session of its own, as in a terminal of its own.
-IN_A_SESSION = """
-import os, sys
-from pisensory.cli import main
-
-if __name__ == "__main__":
-    os.setsid()
-    sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number, code, times):
     folder = tmp_path / "run"
-    options = ["-j", "2", "-p", "16", "-e", "8", "--max-steps", "200", "--eval-episodes", "8", "-m", "99999"]
-    process = Started(["train", "mlp", folder, *options], IN_A_SESSION)
+    command = [sys.executable, "-m", "pisensory", "train", "mlp", str(folder), "-j", "2", "-p", "16", "-m", "99999"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for_generations(folder, process, 3)
     for _ in range(times):
-        with contextlib.suppress(ProcessLookupError):  # once it has ended
-            os.killpg(process.pid, number)  # as a terminal does, and a batch queue
-        time.sleep(0.01)
+        os.killpg(process.pid, number)  # as a terminal does, and a batch queue
+        time.sleep(0.05)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert "resume with the same settings and --resume" in errors

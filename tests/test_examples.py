@@ -66,7 +66,7 @@ def service():
     policy, params = ps.load_model("cartpole-invariant-small")
     fleet = module.Fleet(policy, params, 4, 5)
     with module.make_server(fleet) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield module, fleet, server.server_port
         server.shutdown()

@@ -82,7 +82,7 @@ def assert_nothing_sticks_out(tab, widths):
     """That all there is fits into windows of these widths."""
     for width in widths:
         tab.set_viewport_size({"width": width, "height": 700})
-        tab.wait_for_timeout(100)
+        tab.wait_for_timeout(50)
         assert overflowing(tab) == [], width
         assert tab.evaluate("document.documentElement.scrollWidth") == width
 
