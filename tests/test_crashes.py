@@ -23,7 +23,7 @@ import pisensory as ps
 from pisensory.files import is_temporary
 from pisensory.runs.checkpoint import read_checkpoint
 
-TASK = ps.CartPoleSwingUp("v1", max_steps=10)
+TASK = ps.CartPoleSwingUp("v1", max_steps=40)
 POLICY = ps.MLPPolicy(hidden_sizes=(3,))
 SMALL = {"population_size": 6, "n_episodes": 2, "n_eval_episodes": 4, "eval_every": 1}
 TIMES = {"seconds", "rollout_seconds", "steps_per_second", "elapsed"}
@@ -44,7 +44,7 @@ os.fsync = slow_fsync
 
 if __name__ == "__main__":
     ps.train(
-        ps.MLPPolicy(hidden_sizes=(3,)), ps.CartPoleSwingUp("v1", max_steps=10), sys.argv[1],
+        ps.MLPPolicy(hidden_sizes=(3,)), ps.CartPoleSwingUp("v1", max_steps=40), sys.argv[1],
         generations=int(sys.argv[2]), n_jobs=1, resume=True,
         population_size=6, n_episodes=2, n_eval_episodes=4, eval_every=1,
     )
@@ -104,7 +104,7 @@ def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer
     rng = np.random.default_rng(0)
     folder = tmp_path / "killed"
     kills = in_a_write = 0
-    while kills < n_kills:
+    while kills < n_kills or (in_a_write < 3 and kills < 2 * n_kills):  # on a busy machine writing takes less of the time
         process = trainer(folder, n_generations, write_seconds=0.01, fresh=kills < n_fresh)
         lines = (folder / "metrics.csv").read_text().count("\n") if (folder / "metrics.csv").exists() else 0
         if kills >= n_fresh:  # the first ones fall into its start
@@ -158,7 +158,7 @@ def test_signals_stop_a_run_with_workers_and_leave_a_checkpoint(tmp_path, number
     assert done == len(metrics(folder)) >= 3
 
 
-DEADLY = DeadlyTask("v1", max_steps=10)
+DEADLY = DeadlyTask("v1", max_steps=40)
 MANY = {**SMALL, "population_size": 4, "n_episodes": 80}
 
 
