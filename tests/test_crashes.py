@@ -104,7 +104,7 @@ def test_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, trainer
     rng = np.random.default_rng(0)
     folder = tmp_path / "killed"
     kills = in_a_write = 0
-    while kills < n_kills or (in_a_write < 3 and kills < 2 * n_kills):  # on a busy machine writing takes less of the time
+    while kills < n_kills or (in_a_write < 3 and kills < 2 * n_kills):  # a busy machine writes less
         process = trainer(folder, n_generations, write_seconds=0.01, fresh=kills < n_fresh)
         lines = (folder / "metrics.csv").read_text().count("\n") if (folder / "metrics.csv").exists() else 0
         if kills >= n_fresh:  # the first ones fall into its start
