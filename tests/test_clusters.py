@@ -340,7 +340,7 @@ def test_what_fails_on_a_dask_worker_is_told_apart(unforgiving, cluster):
 
 def test_dask_scheduler_that_goes_away_stops_the_run_with_a_checkpoint(cluster, tmp_path, monkeypatch):
     cluster.have_workers(1)
-    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 2)
+    monkeypatch.setattr("pisensory.executors._DASK_TIMEOUT", 1)
     gone = ps.DaskExecutor(cluster.address)
     with pytest.raises(ps.ExecutorError, match=r"Dask cluster at tcp://.*checkpoint.*--resume"):
         train_with_event(tmp_path, cluster, lambda process_id: cluster.scheduler.kill())

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from eventful_tasks import DeadlyTask
-from warm import Started, warm_workers  # noqa: F401
+from warm import Started
 
 import pisensory as ps
 from pisensory.files import is_temporary

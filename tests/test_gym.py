@@ -239,6 +239,7 @@ def test_our_environment_as_a_task_is_our_task():
     np.testing.assert_array_equal(ps.rollout(policy, population, shuffled, 3, seed=1).returns, result.returns)
 
 
+@pytest.mark.usefixtures("warm_workers")
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
 def test_environments_run_alike_in_workers_and_in_both_libraries(library, env_id):
     task = ps.GymTask(env_id, library.__name__, max_steps=30)

@@ -10,7 +10,6 @@ import types
 
 import numpy as np
 import pytest
-from warm import warm_workers  # noqa: F401
 
 import pisensory as ps
 from pisensory.cli import main

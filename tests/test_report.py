@@ -155,6 +155,7 @@ def test_figures_are_written_as_png_and_svg(made):
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figures.style.WIDTH
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_same_numbers_on_two_processes(made, tmp_path, monkeypatch):
     subjects, folder, report = made
     monkeypatch.setattr(figures, "as_png", lambda figure: b"")  # it is drawn as SVG

@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from warm import warm_workers  # noqa: F401
 
 import pisensory as ps
 from pisensory.files import read_npz
