@@ -139,12 +139,13 @@ def test_a_reload_repeats_what_was_clicked(show):
     tab.check("#divide")
     steps(tab, 40)
     where, arranged = states(tab), order(tab)
-    tab.wait_for_timeout(500)  # the address is written a moment later
-    again = show(address="#" + tab.url.split("#")[1])
+    wait(tab, "location.hash === pisensory.address().text")  # it is written a moment later
+    written = tab.evaluate("location.hash")
+    again = show(address=written)
     steps(again, 60)
     assert states(again) == where and order(again) == arranged
     assert again.evaluate("pisensory.run.settings.version") == "v0"
-    assert again.url.split("#")[1] == tab.url.split("#")[1]
+    assert again.evaluate("location.hash") == written
 
 
 def test_what_is_changed_later_is_not_in_force_from_the_beginning(show):
