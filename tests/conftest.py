@@ -33,8 +33,12 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What is loaded by now stays to the end: there is no use in looking through it for garbage again and again."""
+    """What is loaded by now stays to the end: there is no use in looking through it for garbage again and again.
+
+    Nor in looking for more after every few hundred objects.
+    """
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
