@@ -210,6 +210,7 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int, bool]) -> Batc
     previous = np.zeros((task.n_actions, n_episodes), np.float32)
     sources = np.empty((0, n_episodes), np.int16)
     has_pictures = task.senses.whole and task.perturbation.only_orders
+    whole = with_removed and task.perturbation.n_copies == 1
     shown = np.empty((*chunk.episodes.shape[:1], n_sources, task.n_channels, chunk.episodes.shape[1]), np.float32)
     nothing = np.empty((0, task.n_channels, n_episodes), np.float32)
     n_newest = task.n_channels // task.senses.n_frames
@@ -222,8 +223,9 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int, bool]) -> Batc
         if with_sources or has_pictures:
             sources = np.minimum(chunk.in_order(step.task.sources), n_sources).astype(np.int16) * alive
         if has_pictures:
-            if with_removed and sources.shape[0] < n_sources and task.perturbation.n_copies == 1:
-                sources = _with_removed(sources, n_sources)
+            if not step.number:  # what was removed is so for the whole episode
+                removed = _not_among(sources, n_sources if whole else 0)
+            sources = np.concatenate([sources, removed * alive])
             step.task.plain.observe(shown)
             newest = chunk.in_order(shown)[:, -n_newest:] * alive
             pictures.append(np.moveaxis(newest, -1, 0).astype(np.uint8))
@@ -241,12 +243,12 @@ def _collect(job: tuple[AnyTeacher, Chunk, np.ndarray, bool, int, bool]) -> Batc
     return Batch(*[*(np.stack(parts) for parts in zip(*steps)), noted, newest])
 
 
-def _with_removed(sources: np.ndarray, n_sources: int) -> np.ndarray:
-    """Return the sources (feature, episode), each once at most, and after them those of the task that are missing."""
+def _not_among(sources: np.ndarray, n_sources: int) -> np.ndarray:
+    """Return which of so many sources are not among those seen (feature, episode), each once: (feature, episode)."""
     missing = np.ones((n_sources, sources.shape[1]), bool)
-    np.put_along_axis(missing, sources.astype(np.intp), False, axis=0)
-    rest = np.argsort(~missing, axis=0, kind="stable")[: n_sources - len(sources)]
-    return np.concatenate([sources, rest.astype(np.int16)])
+    if n_sources:
+        np.put_along_axis(missing, sources.astype(np.intp), False, axis=0)
+    return np.nonzero(missing.T)[1].reshape(sources.shape[1], -1).T.astype(np.int16)
 
 
 def _join(parts: list[Batch]) -> Batch:
