@@ -151,7 +151,7 @@ def _start(commands: Iterable[Sequence[str]], log: Path) -> str:
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
     # Found as it is found here, whether it is installed or not.
     environment["PYTHONPATH"] = os.pathsep.join([str(_WHERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "pisensory.sweep.child", *map(shlex.join, commands)]
+    command = [sys.executable, "-m", "pisensory.cli.child", *map(shlex.join, commands)]
     with open(log, "ab") as said:
         with _lock:
             if _stopping.is_set():

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from ..cli import main
+from . import main
 
 
 def _stop_with_input() -> None:
