@@ -62,7 +62,13 @@ EVENTS = (
 
 
 def survive(
-    policy: Policy, params: Vector, task: Task, event: Event, n_episodes: int = 100, seed: Seed = 0
+    policy: Policy,
+    params: Vector,
+    task: Task,
+    event: Event,
+    n_episodes: int = 100,
+    seed: Seed = 0,
+    begun: _Lives | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Live through episodes in which something happens.
 
@@ -73,6 +79,7 @@ def survive(
         event: what happens.
         n_episodes: how many.
         seed: of the episodes.
+        begun: the same episodes before the event, to go on from in place of their beginning.
 
     Returns:
         Whether each episode (episode,) was upright before, and AFTER steps after: alive, and with at least 0.8 of the
@@ -81,7 +88,7 @@ def survive(
     Raises:
         InputError: for a policy that does not fit the task, or takes a fixed number of inputs.
     """
-    lives = _Lives(policy, params, task, n_episodes, seed)
+    lives = begun.copy() if begun else _Lives(policy, params, task, n_episodes, seed)
     lives.go_on(event, AT + AFTER)
     return lives.upright()
 
@@ -183,9 +190,7 @@ def survival(policy: Policy, params: Vector, task: Task, n_episodes: int, seed: 
     rows, begun = [], _Lives(policy, params, task, n_episodes, seed)
     begun.go_on(EVENTS[0], AT)  # alike for all to whom nothing has happened yet
     for event in EVENTS:
-        lives = begun.copy() if event.at == AT else _Lives(policy, params, task, n_episodes, seed)
-        lives.go_on(event, AT + AFTER)
-        before, after = lives.upright()
+        before, after = survive(policy, params, task, event, n_episodes, seed, begun if event.at == AT else None)
         rows.append({"label": event.label, "before": int(before.sum()), "after": int((before & after).sum())})
     long = dataclasses.replace(task.plain, max_steps=LONG)
     lengths = rollout(policy, [check_params(params, policy.n_params)], long, n_episodes, seed).lengths
