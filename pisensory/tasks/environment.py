@@ -174,15 +174,17 @@ class EnvironmentRun(TaskRun):
         self._begin()
         out[...] = self._values.transpose(0, 2, 3, 1)
 
-    def _begin(self) -> None:
-        """Start the episodes, which is when they are first looked at."""
-        if not self._started.all():
-            places = list(zip(*np.nonzero(~self._started)))
-            self._lease = Lease(self.task, len(places))
-            for place, env in zip(places, self._lease.envs):
-                self._envs[place] = env
-                self._reset(place)
-            self._started[:] = True
+    def _begin(self) -> list[tuple[int, int]]:
+        """Start the episodes, which is when they are first looked at; return those that this started."""
+        if self._started.all():
+            return []
+        places = [(int(row), int(column)) for row, column in np.argwhere(~self._started)]
+        self._lease = Lease(self.task, len(places))
+        for place, env in zip(places, self._lease.envs):
+            self._envs[place] = env
+            self._reset(place)
+        self._started[:] = True
+        return places
 
     def _reset(self, place: tuple[int, int]) -> None:
         generator = episode_generator(self.seed, START, int(self._episodes[place]))

@@ -138,12 +138,12 @@ class FramesRun(EnvironmentRun):
         """Return the stack of an episode (frame, row, column, color) as it is to be seen."""
         return self._values[place]
 
-    def _begin(self) -> None:
-        if not self._started.all():
-            begun = list(zip(*np.nonzero(~self._started)))
-            super()._begin()
+    def _begin(self) -> list[tuple[int, int]]:
+        begun = super()._begin()
+        if begun:
             self._show(begun)
             self._values[:, :, :-1] = self._values[:, :, -1:]
+        return begun
 
     def _note(self, place: tuple[int, int], observation: object) -> None:
         """Leave it to `_show`, which sees all episodes together."""

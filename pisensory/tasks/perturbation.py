@@ -338,7 +338,7 @@ class PerturbedRun(TaskRun):
         """Make the buffer of what each source reads."""
         if not self._is_plain:
             n_sources = self._n_sources + self.perturbation.noise_places
-            # In memory channel and feature come first, as they do in the networks.
+            # In memory channel and feature come first, as they do in the networks. What is left out reads 0.
             self._values = np.zeros((self._n_channels, n_sources, *self._positions.shape), dtype=np.float32)
 
     def leave_out(self, places: np.ndarray) -> None:
