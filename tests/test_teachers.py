@@ -115,13 +115,32 @@ def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
     def labels(seed):
         return collect(TEACHERS["player"](horizon=40), _pong_student(), ps.PongTask(max_steps=130), 1, seed).labels
 
-    monkeypatch.setattr(player, "_CHOSEN", {})
+    monkeypatch.setattr(player, "_FOUND", {})
     first = labels(2)
-    assert len(player._CHOSEN) >= 2
+    assert len(player._FOUND) >= 2
     labels(0)
     np.testing.assert_array_equal(labels(2), first)
-    monkeypatch.setattr(player, "_CHOSEN", {})
+    monkeypatch.setattr(player, "_FOUND", {})
     np.testing.assert_array_equal(labels(2), first)
+
+
+def test_a_player_comes_to_play_the_same_rallies_in_turns():
+    pytest.importorskip("ale_py")
+    game = ps.PongTask().make_env()
+    game.begin(2)
+    play, before, rallies, rally, points = TEACHERS["player"]()(game), False, [], [], 0
+    while len(rallies) < 6:
+        court = game.look()
+        if court.has_ball and not before:
+            rallies.append(rally := [])
+        before = court.has_ball
+        rally.append(court)
+        points += game.advance(int(play().argmax()))[0]
+    assert points == 5
+    assert rallies[2] != rallies[3]
+    assert rallies[2] == rallies[4] and rallies[3][0] == rallies[5][0]
+    assert {rally[0].column for rally in rallies[2:5:2]} == {75}
+    game.close()
 
 
 def test_a_player_turns_the_knob_down_whenever_the_ball_does_not_come():

@@ -37,7 +37,10 @@ _SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, 
 _MARGIN = 0.5  # from the output of the best action to that of any other
 _LENGTH = 13.0  # rows of the paddle that return the ball
 _MIDDLE = 112.0  # the row in the middle of the court
-_SOON = 70  # steps within which a point is won soon
+# The column from which the next ball is to be served: by when the last point fell it is 75, 76, 77 or 78. With 75 there
+# are the fewest different rallies.
+_FROM = 75
+_PAUSE = 60  # steps within which a ball is served
 _CHANGE_AFTER = 3  # returns, after which to play to the other side for as many
 
 
@@ -56,16 +59,31 @@ class Return(NamedTuple):
 
 
 _RETURNS = (
-    Return(True, -1, -2), Return(False, -1, -2), Return(True, 1, -1), Return(False, 1, -1), Return(True, 4, 0),
-    Return(False, 4, 0), Return(True, 6.5, 0),
+    Return(True, -4, -4), Return(False, -4, -4), Return(True, -3, -4), Return(True, -2, -4), Return(False, -2, -4),
+    Return(True, -1, -4), Return(False, -1, -4), Return(False, 2, -4), Return(True, 6, -4),
 )  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What comes of a return; the smaller the better.
+
+    Attributes:
+        lost: points lost: 1, 0 if the rally goes on, or -1 for a point that is won.
+        astray: whether the next ball is not served from `_FROM`.
+        n_steps: steps until then.
+    """
+
+    lost: int
+    astray: bool
+    n_steps: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Player(Teacher):
-    """A teacher for Pong: it knows where the ball will be, and chooses a return that wins soon in a copy of the game.
+    """A teacher for Pong: it knows where the ball will be, and tries in copies of the game which return is best.
 
-    Of those the first: the fewer kinds of return, the more a game repeats itself, and that can be copied.
+    That is one that wins a point, after which the next ball is served from where it mostly is, and soon. So a game
+    comes to be the same few rallies over and over, and that can be copied.
 
     Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, and
     -1 for what it does not do.
@@ -91,7 +109,7 @@ class Player(Teacher):
             if not court.is_coming or court.column >= _CHOOSE_UNTIL:
                 chosen = chosen if court.is_coming else None
             elif chosen is None and self.horizon:
-                chosen = self._choose(world, hand, court)
+                chosen = self._choose(world, hand)
             costs = hand.costs(court, chosen)
             outputs = np.full(6, -1.0)
             for move, action in zip(_MOVES, _ACTIONS):
@@ -102,40 +120,63 @@ class Player(Teacher):
 
         return play
 
-    def _choose(self, world: Any, hand: _Hand, court: Any) -> Return:
-        """Return the first return that scores soon, or else the soonest; what was chosen in such a game is known."""
-        key = self, world.memory(), court, hand.returns
-        if key not in _CHOSEN:
-            if len(_CHOSEN) >= _MOST_CHOSEN:
-                _CHOSEN.clear()
-            _CHOSEN[key] = self._search(world, hand)
-        return _CHOSEN[key]
+    def _choose(self, world: Any, hand: _Hand) -> Return:
+        """Return how to meet the ball: as is best by itself or, if that is not enough, with the next return.
 
-    def _search(self, world: Any, hand: _Hand) -> Return:
-        """Return what scores in copies of the game."""
-        best, n_best, kept = _RETURNS[0], self.horizon, []
-        for option in _RETURNS:
-            points, n_steps = self._try(world, hand.copy(), option, n_best)
-            if points > 0:
-                best, n_best = option, n_steps
-                if n_steps < _SOON:
+        If a rally goes on, that it ends is enough.
+        """
+        outcome, option = self._search(world, hand, 1)
+        if outcome.lost >= 0 or (outcome.astray and not hand.returns):
+            outcome, option = self._search(world, hand, 2)
+        return option
+
+    def _search(self, world: Any, hand: _Hand, n_returns: int) -> tuple[Outcome, Return]:
+        """Return the best that comes of at most so many returns, and the first of them; what was found is known."""
+        key = self, world.memory(), hand.returns, n_returns
+        if key not in _FOUND:
+            if len(_FOUND) >= _MOST_FOUND:
+                _FOUND.clear()
+            outcomes: list[Outcome] = []
+            for option in _RETURNS:
+                outcomes.append(self._try(world, hand.copy(), option, n_returns))
+                if outcomes[-1].lost < 0 and not outcomes[-1].astray:
                     break
-            elif points == 0:
-                kept.append(option)
-        # Where none scores, another each time of those that lose nothing: or a rally may go on for ever.
-        return kept[hand.returns % len(kept)] if kept and n_best == self.horizon else best
+            best = outcomes.index(min(outcomes))
+            if outcomes[best].lost == 0:
+                # Where none scores, another each time of those that lose nothing: or a rally may go on for ever.
+                kept = [number for number, outcome in enumerate(outcomes) if outcome.lost == 0]
+                best = kept[hand.returns % len(kept)]
+            _FOUND[key] = outcomes[best], _RETURNS[best]
+        return _FOUND[key]
 
-    def _try(self, world: Any, hand: _Hand, option: Return, most: int) -> tuple[int, int]:
-        """Return the points that a return makes in a copy of the game, and after how many steps, at most so many."""
-        is_first = True
+    def _try(self, world: Any, hand: _Hand, option: Return, n_returns: int) -> Outcome:
+        """Return what comes of a return, and of the best ones after it, in a copy of the game."""
+        is_met = False
         with world.rehearsal():
-            for step in range(most):
+            for step in range(self.horizon):
                 court = world.look()
-                is_first = is_first and court.is_coming
-                points, over = world.advance(_best_action(hand.costs(court, option if is_first else None)))
+                if is_met and court.is_coming:
+                    if n_returns == 1:
+                        return Outcome(0, True, step)
+                    outcome, _ = self._search(world, hand, n_returns - 1)
+                    return outcome._replace(n_steps=step + outcome.n_steps)
+                is_met = is_met or not court.is_coming
+                points, over = world.advance(_best_action(hand.costs(court, None if is_met else option)))
                 if points or over:
-                    return points, step
-        return 0, most
+                    return Outcome(-points, not over and _served_from(world, hand) != _FROM, step)
+        return Outcome(0, True, self.horizon)
+
+
+def _served_from(world: Any, hand: _Hand) -> int | None:
+    """Return the column from which the next ball is served; None if it is not."""
+    was_there = True
+    for _ in range(_PAUSE):
+        court = world.look()
+        if court.has_ball and not was_there:
+            return court.column
+        was_there = court.has_ball
+        world.advance(_best_action(hand.costs(court, None)))
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,9 +191,9 @@ class Returner(Player):
     kind: ClassVar[str] = "returner"
 
 
-# What was chosen, by the player, the console's memory, the court and the returns before: games repeat themselves.
-_CHOSEN: dict[tuple, Return] = {}
-_MOST_CHOSEN = 10_000
+# What was found, by the player, the console's memory, the returns before and those tried: games repeat themselves.
+_FOUND: dict[tuple, tuple[Outcome, Return]] = {}
+_MOST_FOUND = 10_000
 
 
 class _Hand:
