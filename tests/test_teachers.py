@@ -124,6 +124,24 @@ def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
     np.testing.assert_array_equal(labels(2), first)
 
 
+def test_what_a_player_finds_is_the_same_when_a_point_ends_the_game(monkeypatch):
+    pytest.importorskip("ale_py")
+    game, found = ps.PongTask().make_env(), []
+    for points in (0, 20):
+        monkeypatch.setattr(player, "_FOUND", {})
+        game.begin(2)
+        game._ale.setRAM(14, points)
+        game.advance(0)  # the emulator takes them for won
+        play = TEACHERS["player"]()(game)
+        while not game.look().is_coming:
+            game.advance(int(play().argmax()))
+        play()
+        found.append(list(player._FOUND.values()))
+    assert len(found[0]) >= 2
+    assert found[0] == found[1]
+    game.close()
+
+
 def test_a_player_comes_to_play_the_same_rallies_in_turns():
     pytest.importorskip("ale_py")
     game = ps.PongTask().make_env()
@@ -135,7 +153,7 @@ def test_a_player_comes_to_play_the_same_rallies_in_turns():
             rallies.append(rally := [])
         before = court.has_ball
         rally.append(court)
-        points += game.advance(int(play().argmax()))[0]
+        points += sum(game.advance(int(play().argmax())))
     assert points == 5
     assert rallies[2] != rallies[3]
     assert rallies[2] == rallies[4] and rallies[3][0] == rallies[5][0]

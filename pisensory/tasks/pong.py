@@ -26,7 +26,7 @@ _MOST_IDLE = 30  # frames at the start of an episode, at most
 _LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
-_COUNTERS = 7, 8, 9, 13, 14, 71, 75  # cells of the memory that count points and time, and change nothing of a rally
+_COUNTERS = [7, 8, 9, 13, 14, 71, 75]  # cells of the memory that count points and time, and change nothing of a rally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +157,7 @@ class PongGame:
         while n_points > 0:
             action = int(self._generator.choice((0, 2, 3)))
             for _ in range(int(self._generator.integers(1, _LONGEST_PRESS + 1))):
-                n_points -= self.advance(action)[0] < 0
+                n_points -= sum(self.advance(action)) < 0
         self._show()
 
     def begin(self, n_idle: int) -> None:
@@ -197,7 +197,7 @@ class PongGame:
     def memory(self) -> bytes:
         """Return the console's memory but for what only counts: what a rally depends on, beside the knob."""
         memory = self._ale.getRAM().copy()
-        memory[list(_COUNTERS)] = 0
+        memory[_COUNTERS] = 0
         return memory.tobytes()
 
     @contextlib.contextmanager
@@ -209,9 +209,9 @@ class PongGame:
         finally:
             self._ale.restoreState(state)
 
-    def advance(self, action: int) -> tuple[int, bool]:
-        """Play four frames unseen, no action being sticky; return the points won, and whether the game is over."""
-        return sum(self._ale.act(self._actions[action]) for _ in range(_SKIP)), self._ale.game_over()
+    def advance(self, action: int) -> list[int]:
+        """Play four frames unseen, no action being sticky; return the points won in each."""
+        return [self._ale.act(self._actions[action]) for _ in range(_SKIP)]
 
     def render(self) -> np.ndarray:
         """Return the screen (210, 160, color)."""

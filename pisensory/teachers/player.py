@@ -37,10 +37,9 @@ _SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, 
 _MARGIN = 0.5  # from the output of the best action to that of any other
 _LENGTH = 13.0  # rows of the paddle that return the ball
 _MIDDLE = 112.0  # the row in the middle of the court
-# The column from which the next ball is to be served: by when the last point fell it is 75, 76, 77 or 78. With 75 there
-# are the fewest different rallies.
-_FROM = 75
-_PAUSE = 60  # steps within which a ball is served
+# The frame of a step in which points are best won. By that the next ball comes from column 75, or else 76, 77 or 78: so
+# rallies after such points begin alike.
+_WON_IN = 1
 _CHANGE_AFTER = 3  # returns, after which to play to the other side for as many
 
 
@@ -55,12 +54,12 @@ class Return(NamedTuple):
 
     up: bool
     aim: float
-    risk: float
+    risk: float = -4.0
 
 
 _RETURNS = (
-    Return(True, -4, -4), Return(False, -4, -4), Return(True, -3, -4), Return(True, -2, -4), Return(False, -2, -4),
-    Return(True, -1, -4), Return(False, -1, -4), Return(False, 2, -4), Return(True, 6, -4),
+    Return(True, -4), Return(False, -4), Return(True, -3), Return(True, -2), Return(False, -2), Return(True, -1),
+    Return(False, -1), Return(False, 2), Return(True, 6),
 )  # fmt: skip
 
 
@@ -69,7 +68,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         lost: points lost: 1, 0 if the rally goes on, or -1 for a point that is won.
-        astray: whether the next ball is not served from `_FROM`.
+        astray: whether none is won in the frame `_WON_IN`.
         n_steps: steps until then.
     """
 
@@ -82,8 +81,8 @@ class Outcome(NamedTuple):
 class Player(Teacher):
     """A teacher for Pong: it knows where the ball will be, and tries in copies of the game which return is best.
 
-    That is one that wins a point, after which the next ball is served from where it mostly is, and soon. So a game
-    comes to be the same few rallies over and over, and that can be copied.
+    That is one that wins a point, and so that the next rally begins as most do, and soon. So a game comes to be the
+    same few rallies over and over, and that can be copied.
 
     Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, and
     -1 for what it does not do.
@@ -161,22 +160,10 @@ class Player(Teacher):
                     outcome, _ = self._search(world, hand, n_returns - 1)
                     return outcome._replace(n_steps=step + outcome.n_steps)
                 is_met = is_met or not court.is_coming
-                points, over = world.advance(_best_action(hand.costs(court, None if is_met else option)))
-                if points or over:
-                    return Outcome(-points, not over and _served_from(world, hand) != _FROM, step)
+                points = world.advance(_best_action(hand.costs(court, None if is_met else option)))
+                if any(points):
+                    return Outcome(-sum(points), points[_WON_IN] != 1, step)
         return Outcome(0, True, self.horizon)
-
-
-def _served_from(world: Any, hand: _Hand) -> int | None:
-    """Return the column from which the next ball is served; None if it is not."""
-    was_there = True
-    for _ in range(_PAUSE):
-        court = world.look()
-        if court.has_ball and not was_there:
-            return court.column
-        was_there = court.has_ball
-        world.advance(_best_action(hand.costs(court, None)))
-    return None
 
 
 @dataclasses.dataclass(frozen=True)
