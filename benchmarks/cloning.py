@@ -6,6 +6,9 @@ One step is the way through a network and back, clipping and Adam, on 64 episode
 Times are medians over repetitions. With PyTorch installed, the same network with the same vector takes the same
 step there, its LSTM fused over the whole sequence; both must come to the same loss and gradient. Ours and theirs
 take turns, so that what else the machine does falls on both. NumPy has one thread, PyTorch all cores.
+
+The gradient is also worked out in two halves, one after the other, by two processes and by two threads: of these
+sequences, and of 64 single pictures of noise for the shipped agents that see. A run takes whichever is faster.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import machine  # before NumPy: OpenBLAS splits even small products over its threads, which wait for each other
 import numpy as np
 
 import pisensory as ps
 from pisensory.cloning.adam import Adam, clip
+from pisensory.cloning.lesson import Lesson, add, study
 from pisensory.layers import positional_table
 
 N_EPISODES, N_STEPS, N_FEATURES, N_ACTIONS = 64, 500, 28, 8
@@ -133,6 +138,22 @@ def measure(name, policy, repetitions):
     )
 
 
+def measure_sharing(name, policy, params, observations, repetitions):
+    """Print the time of a lesson's gradient, worked out alone, by two processes and by two threads."""
+    n_steps, n_features, _, n_episodes = observations.shape
+    rng = np.random.default_rng(0)
+    previous, labels = rng.uniform(-1, 1, (2, n_steps, policy.n_actions, n_episodes)).astype(np.float32)
+    lesson = Lesson(
+        policy, params, np.zeros((0, 1)), 0.0, observations, previous, labels, np.ones((n_steps, n_episodes), bool),
+        np.zeros((n_steps, n_features, n_episodes), np.int16), None, n_steps * n_episodes,
+    )  # fmt: skip
+    with ps.ProcessExecutor(2) as processes, ThreadPoolExecutor(2) as threads:
+        maps = (map, processes.map, threads.map)
+        alone, *shared = take_turns([lambda some=some: add(some(study, lesson.parts())) for some in maps], repetitions)
+    told = ", ".join(f"two {what} {taken:.3f} s" for what, taken in zip(("processes", "threads"), shared))
+    print(f"{name}, its gradient: {alone:.3f} s alone, {told}")
+
+
 def measure_memory(name):
     """Print the peak memory of a process that takes two steps without PyTorch."""
     command = [sys.executable, __file__, "--only-steps", name]
@@ -156,6 +177,12 @@ def main():
     for name, policy in POLICIES.items():
         measure(name, policy, options.repetitions)
         measure_memory(name)
+    params, observations, _, _ = make_batch(POLICIES["published"])
+    measure_sharing("published sizes", POLICIES["published"], params, observations[:, :, None], options.repetitions)
+    for name in ("carracing-driver", "pong-player"):
+        policy, params = ps.load_model(name)
+        pictures = np.random.default_rng(0).integers(0, 256, (1, 196, policy.n_channels, N_EPISODES))
+        measure_sharing(name, policy, params, pictures.astype(np.float32), options.repetitions)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -271,6 +272,26 @@ def test_two_processes_share_the_steps_of_descent_and_change_no_bit(tmp_path, mo
     two_workers.n_lessons = 0
     shared = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "shared", executor=two_workers, **settings)
     assert two_workers.n_lessons == 2 * shared.updates
+    np.testing.assert_array_equal(alone.params, shared.params)
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "shared")
+
+
+def test_two_threads_share_steps_of_descent_on_single_steps_and_change_no_bit(tmp_path, monkeypatch, two_workers):
+    """What only one step sees is not sent to processes."""
+    monkeypatch.setattr(lesson, "_WORTH_HALVING", 0)
+    student, settings = ps.MLPPolicy(), {**SMALL, "rounds": 2, "windows": 32, "window": 1}
+    alone = ps.clone(student, TEACHER, TASK, tmp_path / "alone", **settings)
+    threads = []
+
+    def study(part, study=lesson.study):
+        threads.append(threading.current_thread())
+        return study(part)
+
+    monkeypatch.setattr(lesson, "study", study)
+    two_workers.n_lessons = 0
+    shared = ps.clone(student, TEACHER, TASK, tmp_path / "shared", executor=two_workers, **settings)
+    assert two_workers.n_lessons == 0
+    assert len(threads) == 2 * shared.updates and threading.main_thread() not in threads
     np.testing.assert_array_equal(alone.params, shared.params)
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "shared")
 

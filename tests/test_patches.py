@@ -244,6 +244,20 @@ def test_unrolled_actions_are_those_of_the_run(name):
 
 
 @pytest.mark.parametrize("name", TRAINED)
+def test_sequences_of_one_step_go_on_from_each_other(name):
+    policy = POLICIES[name]
+    params, rng = random_params(policy, 1), np.random.default_rng(1)
+    observations = rng.integers(0, 256, (3, 8, policy.n_channels, 2))
+    previous = rng.uniform(-1, 1, (3, policy.n_actions, 2))
+    whole, state = policy.unroll(params, observations, previous), None
+    for step in range(3):
+        one = policy.unroll(params, observations[step : step + 1], previous[step : step + 1], state)
+        np.testing.assert_allclose(one.actions[0], whole.actions[step], rtol=1e-5, atol=1e-6)
+        assert np.abs(one.gradient(np.ones_like(one.actions))).max() > 0
+        state = one.state
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_gradient_is_that_of_central_differences(name):
     policy = POLICIES[name]
     params = random_params(policy, 2)

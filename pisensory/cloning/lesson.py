@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
+from ..executors import OpenExecutor
 from ..policies import Policy
 from ..policies.base import State
 from .identify import identify
@@ -118,6 +120,21 @@ def study(lesson: Lesson) -> Outcome:
         d_hidden = d_matching if d_hidden is None else d_hidden + d_matching
     gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
     return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float((difference**2).sum()) / n_actions, loss)
+
+
+def study_together(lesson: Lesson, executor: OpenExecutor) -> Outcome:
+    """Return the outcome of a whole lesson, the parts of which are shared by what is near: with the same bits as here.
+
+    One step of many pictures is a few large products, in which threads do not wait for each other, and its pictures and
+    parameters would take as long to send. In sequences they would: what they do a step is soon done.
+    """
+    parts = lesson.parts()
+    if len(parts) == 1 or executor.n_near == 1:
+        return add(map(study, parts))
+    if len(lesson.observations) > 1:
+        return add(executor.map(study, parts))
+    with ThreadPoolExecutor(len(parts)) as threads:
+        return add(threads.map(study, parts))
 
 
 def _match(lesson: Lesson, plain: np.ndarray, hidden: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from ..tasks import Task
 from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
 from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows, occlude
-from .lesson import Lesson, add, study
+from .lesson import Lesson, study_together
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
@@ -396,9 +396,7 @@ class Cloning(Learner):
             self.policy, self.student, self.classifier, self.settings.identify, batch.observations, previous,
             batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()), self.settings.matching, plain,
         )  # fmt: skip
-        parts = lesson.parts()
-        shared = len(parts) > 1 and self.executor.n_near > 1
-        outcome = add(self.executor.map(study, parts) if shared else map(study, parts))
+        outcome = study_together(lesson, self.executor)
         gradient = clip(outcome.gradient, self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
         self.mean = self.student + self.settings.average * (self.mean - self.student)

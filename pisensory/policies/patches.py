@@ -565,7 +565,7 @@ class PatchSequence(Unrolled):
         seen = observations.transpose(3, 1, 0, 2).reshape(n_episodes, n_features, -1)
         before = np.concatenate([2 * state[0], state[1]], axis=1, dtype=seen.dtype)
         whole = np.concatenate([seen, np.moveaxis(before, -1, 0)], axis=2)
-        different = [patches.distinct(one) for one in whole]
+        different = [patches.distinct(np.ascontiguousarray(one)) for one in whole]
         self._sizes = [len(one.rows) for one in different]
         starts = np.cumsum([0, *self._sizes[:-1]])
         self._numbers = np.stack([one.numbers + start for one, start in zip(different, starts)], axis=1)
