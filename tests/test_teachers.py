@@ -18,7 +18,7 @@ from pisensory.files import map_npz, read_npz, write_npz
 from pisensory.rollout import live, single_chunk
 from pisensory.runs import read_config
 from pisensory.runs.checkpoint import read_checkpoint
-from pisensory.tasks import task_from_text
+from pisensory.tasks import pong, task_from_text
 from pisensory.teachers import TEACHERS, player
 
 STUDENT = ps.PatchPolicy(grid=(2, 2), proj_dim=4, head="dense")
@@ -109,6 +109,45 @@ def test_the_memory_says_how_the_ball_flies():
     assert {court.across for court in courts if court.has_ball} == {-4, 4}
 
 
+@pytest.mark.parametrize("start", [1, 2])
+def test_the_memory_says_where_the_knob_is_and_the_player_where_the_paddle_will_be(start):
+    """Beyond the court, too, where the console reads it no more; the paddle moves in odd frames or in even ones."""
+    pytest.importorskip("ale_py")
+    game, generator = ps.PongTask().make_env(), np.random.default_rng(start)
+    game.begin(start)
+    knobs, paddles, beyond = [], [], 0
+    upwards = int(np.flatnonzero((player._PLANS == -1).all(axis=1))[0])
+    for number in range(40):
+        court = game.look()
+        plan = int(generator.integers(len(player._PLANS))) if number % 4 else upwards
+        expected, knob = player._reach(court, 2 * player._AHEAD)[plan], court.knob
+        for move in player._PLANS[plan]:
+            game.advance(player._ACTIONS[player._MOVES.index(int(move))])
+            knob, found = np.clip(knob + pong.TURN * move, *pong.ENDS), game.look().knob
+            knobs.append(found - knob)
+            beyond += found < 20
+        paddles.append(game.look().paddle - expected)
+    game.close()
+    assert beyond > 5
+    assert np.abs(knobs).max() < 3 and np.median(np.abs(knobs)) < 1e-9
+    assert np.abs(paddles).max() <= 2 and np.median(np.abs(paddles)) == 0
+
+
+def test_a_player_does_not_turn_the_knob_to_and_fro_as_the_ball_comes():
+    pytest.importorskip("ale_py")
+    game = ps.PongTask().make_env()
+    game.begin(2)
+    play, before, turns = TEACHERS["player"]()(game), 0, []
+    for _ in range(300):
+        court, action = game.look(), int(play().argmax())
+        if court.is_coming and 30 < court.column < 110:
+            turns.append({before, action} == {2, 3})
+        before = action
+        game.advance(action)
+    game.close()
+    assert len(turns) > 60 and not any(turns)
+
+
 def test_a_player_that_was_in_such_a_court_does_what_it_did(monkeypatch):
     pytest.importorskip("ale_py")
 
@@ -129,7 +168,7 @@ def test_what_a_player_finds_is_the_same_when_a_point_ends_the_game(monkeypatch)
     game, found = ps.PongTask().make_env(), []
     for points in (0, 20):
         monkeypatch.setattr(player, "_FOUND", {})
-        game.begin(2)
+        game.begin(1)
         game._ale.setRAM(14, points)
         game.advance(0)  # the emulator takes them for won
         play = TEACHERS["player"]()(game)

@@ -20,12 +20,17 @@ SIZE = 84  # rows and columns of the picture that agents see
 HIDDEN = 10  # its rows at the top, where the score stands: they are black
 GAME = 21  # points
 STICKINESS = 0.25  # how likely an action goes on for one more frame, where actions are sticky
+TURN = 160 / 7  # rows that the knob turns in a step
+ENDS = 0.8, 190.5  # the rows between which it turns
 
 _SKIP = 4  # frames of the emulator a step; the picture is the brighter of the last two
 _MOST_IDLE = 30  # frames at the start of an episode, at most
 _LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
+_DOWN = 3  # the number of that action
+# The rows that the knob comes to from one of its ends or the other, if no step is cut short.
+_USUAL = np.concatenate([np.arange(ENDS[1], ENDS[0], -TURN), np.arange(ENDS[0], ENDS[1], TURN)])
 _COUNTERS = [7, 8, 9, 13, 14, 71, 75]  # cells of the memory that count points and time, and change nothing of a rally
 
 
@@ -95,6 +100,12 @@ class PongTask(FramesTask):
         return PongRun(self, seed, episodes)
 
 
+def reading(knob: np.ndarray | float) -> np.ndarray:
+    """Return the rows to which the paddle goes: the console reads the knob in steps of two, and not above the court."""
+    rows: np.ndarray = 24.5 + 2 * np.maximum(np.round((np.asarray(knob) - 24.5) / 2), 0)
+    return rows
+
+
 class Court(NamedTuple):
     """The court as the console's memory has it, in rows and columns of the screen.
 
@@ -104,7 +115,7 @@ class Court(NamedTuple):
         across, down: how far the ball flies in a step, if nothing is in its way.
         paddle: the row of the upper end of the own paddle.
         other: that of the other.
-        knob: the row to which the own paddle goes.
+        knob: the row to which the knob of the own paddle is turned; the paddle goes where `reading` has it.
         late: whether the paddle moves in odd frames of a step, 0 or 1.
     """
 
@@ -183,16 +194,29 @@ class PongGame:
     def look(self) -> Court:
         """Return what the console's memory says of the court."""
         memory, late = self._ale.getRAM(), self._ale.getEpisodeFrameNumber() % 2 == 0
-        knobs = memory
-        if late:  # the cell of the knob is that of the other paddle's in every second frame
-            with self.rehearsal():
-                self._ale.act(self._actions[0])
-                knobs = self._ale.getRAM()
         down, across = _SKIP * memory[[56, 58]].view(np.int8).astype(int)
         return Court(
             bool(memory[54]), int(memory[49]) - 49, int(memory[54]) - 14, -int(across), int(down), int(memory[51]) - 13,
-            int(memory[50]) - 15, int(knobs[4]) - 13.5, int(late),
+            int(memory[50]) - 15, self._find_knob(), int(late),
         )  # fmt: skip
+
+    def _find_knob(self) -> float:
+        """Return the row to which the knob is turned, of those that are read as it is."""
+        read, turned = self._read_knob(), 0.0
+        if read == reading(0):  # it may be anywhere beyond the court: where is it a step below?
+            with self.rehearsal():
+                self.advance(_DOWN)
+                read, turned = self._read_knob(), TURN
+        usual = _USUAL[np.abs(reading(_USUAL) - read) < 1]
+        return max(float(usual[0] if len(usual) else read) - turned, ENDS[0])
+
+    def _read_knob(self) -> float:
+        """Return the row in which the console reads the knob."""
+        if self._ale.getEpisodeFrameNumber() % 2:
+            return int(self._ale.getRAM()[4]) - 13.5
+        with self.rehearsal():  # in every second frame the cell is that of the other paddle's
+            self._ale.act(self._actions[0])
+            return int(self._ale.getRAM()[4]) - 13.5
 
     def memory(self) -> bytes:
         """Return the console's memory but for what only counts: what a rally depends on, beside the knob."""

@@ -1,8 +1,9 @@
 """A player for Pong that reads the console's memory and tries its returns in copies of the game; it sees no picture.
 
 The paddle follows a knob. Both lag, by a law that was found by watching them: in each frame that an action lasts the
-knob turns by 5.7 rows; every second frame the paddle goes half of the way to where the knob was a frame or so ago. So
-what five actions, and rest after them, make of the paddle until the ball arrives is known for all of their 243 ways.
+knob turns by 40/7 rows; every second frame the paddle goes half of the way to the row in which the knob was read a
+frame or so ago. So what five actions, and rest after them, make of the paddle until the ball arrives is known for all
+of their 243 ways.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ..tasks.pong import ENDS, TURN, reading
 from .base import Teacher
 
 _MOVES = (0, -1, 1)  # rest, up, down: what the knob does
@@ -25,21 +27,20 @@ _PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
 _EFFORT = np.abs(_PLANS) @ (0.3 + 0.002 * np.arange(_AHEAD))
 # While the ball does not come the knob is turned down all the time: there is nothing to be seen for that.
 _DOWNWARDS = 0.3 * (_PLANS != 1).sum(axis=1)
-_TURN = 22.8  # rows that the knob turns in a step
-_KNOB = 24.5, 190.5  # the rows that it reaches
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
 _HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond which it does not
 _CHOOSE_UNTIL = 125  # column up to which a return is chosen
 # The row to wait in. At the end of the knob's way all is as it was before, whatever was done before: so games repeat
 # themselves, and what an agent did wrong is forgotten.
-_HOME = _KNOB[1]
+_HOME = ENDS[1]
 _SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, but for half a row
 _MARGIN = 0.5  # from the output of the best action to that of any other
+_NEAR = 2.0  # rows from where the ball is to be met that are as good: so there are no last corrections
 _LENGTH = 13.0  # rows of the paddle that return the ball
 _MIDDLE = 112.0  # the row in the middle of the court
 # The frame of a step in which points are best won. By that the next ball comes from column 75, or else 76, 77 or 78: so
 # rallies after such points begin alike.
-_WON_IN = 1
+_WON_IN = 2
 _CHANGE_AFTER = 3  # returns, after which to play to the other side for as many
 
 
@@ -219,7 +220,8 @@ class _Hand:
         up, aim, risk = option or Return(up, 0.0, -1.5)
         met = met if up else _LENGTH - met
         near, far = 30 + 20 * np.abs(met - risk), 15 + 20 * np.abs(met - _LENGTH + risk)
-        return np.where(met < risk, near, np.where(met > _LENGTH - risk, far, np.abs(met - aim))) + _EFFORT
+        good = np.maximum(np.abs(met - aim) - _NEAR, 0)
+        return np.where(met < risk, near, np.where(met > _LENGTH - risk, far, good)) + _EFFORT
 
 
 def _best_action(costs: np.ndarray) -> int:
@@ -241,7 +243,7 @@ def _reach(court: Any, n_ticks: int) -> np.ndarray:
         return settled
     paddle: np.ndarray = np.full(len(_PLANS), court.paddle)
     for rows in seen[:n_ticks]:
-        paddle = paddle + (rows - paddle) / 2
+        paddle = np.floor((paddle + rows + 0.5) / 2)
     return paddle
 
 
@@ -252,7 +254,7 @@ def _follow(knob: float, late: int) -> tuple[np.ndarray, np.ndarray]:
     for tick in range(_SETTLED):
         number, half = divmod(tick, 2)
         move = _PLANS[:, number] if number < _AHEAD else 0.0
-        seen[tick] = np.clip(knobs + _TURN / 4 * (late + 2 * half) * move, *_KNOB)
+        seen[tick] = reading(np.clip(knobs + TURN / 4 * (late + 2 * half) * move, *ENDS))
         if half:
-            knobs = np.clip(knobs + _TURN * move, *_KNOB)
-    return seen, knobs
+            knobs = np.clip(knobs + TURN * move, *ENDS)
+    return seen, reading(knobs)
