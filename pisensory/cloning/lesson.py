@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -133,6 +132,8 @@ def study_together(lesson: Lesson, executor: OpenExecutor) -> Outcome:
         return add(map(study, parts))
     if len(lesson.observations) > 1:
         return add(executor.map(study, parts))
+    from concurrent.futures import ThreadPoolExecutor  # here, and not above, since importing pisensory alone needs none
+
     with ThreadPoolExecutor(len(parts)) as threads:
         return add(threads.map(study, parts))
 
