@@ -171,6 +171,13 @@ def test_files_of_before_have_the_same_config():
     assert ps.Perturbation(**json.loads(json.dumps(full.config))) == full
 
 
+def test_a_mixture_is_scored_on_as_many_episodes_as_its_parts_are(monkeypatch):
+    monkeypatch.setattr(ps.CartPoleSwingUp, "score_episodes", 16)  # as those are that take long
+    assert task_from_text("mix: harder; v1").score_episodes == 16
+    monkeypatch.setattr(ps.CartPoleSwingUp, "score_episodes", 1)
+    assert task_from_text("mix: harder; v1").score_episodes == 2
+
+
 def test_windows_go_on_from_the_state_that_the_student_had():
     task = dataclasses.replace(SHORT, perturbation=ps.Perturbation(shuffle=True, reshuffle_every=9))
     teacher = ps.load_model("cartpole-mlp")

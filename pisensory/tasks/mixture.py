@@ -132,6 +132,11 @@ class Mixture(Task):
         return max(task.max_steps for task in self.tasks)
 
     @property
+    def score_episodes(self) -> int:  # type: ignore[override]
+        """As many as of the part that has most of them, and one of each part at least."""
+        return max(len(self.parts), *(task.score_episodes for task in self.tasks))
+
+    @property
     def n_features(self) -> int:
         """The most inputs that a part shows."""
         return max(task.n_features for task in self.tasks)
