@@ -29,8 +29,6 @@ _LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
 _DOWN = 3  # the number of that action
-# The rows that the knob comes to from one of its ends or the other, if no step is cut short.
-_USUAL = np.concatenate([np.arange(ENDS[1], ENDS[0], -TURN), np.arange(ENDS[0], ENDS[1], TURN)])
 _COUNTERS = [7, 8, 9, 13, 14, 71, 75]  # cells of the memory that count points and time, and change nothing of a rally
 
 
@@ -104,6 +102,14 @@ def reading(knob: np.ndarray | float) -> np.ndarray:
     """Return the rows to which the paddle goes: the console reads the knob in steps of two, and not above the court."""
     rows: np.ndarray = 24.5 + 2 * np.maximum(np.round((np.asarray(knob) - 24.5) / 2), 0)
     return rows
+
+
+# By how they are read, the rows that the knob comes to if no step is cut short: from its upper end, or from its lower
+# one where both are read alike.
+_USUAL = {
+    float(reading(knob)): float(knob)
+    for knob in [*np.arange(ENDS[0], ENDS[1], TURN)[::-1], *np.arange(ENDS[1], ENDS[0], -TURN)[::-1]]
+}
 
 
 class Court(NamedTuple):
@@ -207,8 +213,7 @@ class PongGame:
             with self.rehearsal():
                 self.advance(_DOWN)
                 read, turned = self._read_knob(), TURN
-        usual = _USUAL[np.abs(reading(_USUAL) - read) < 1]
-        return max(float(usual[0] if len(usual) else read) - turned, ENDS[0])
+        return max(_USUAL.get(read, read) - turned, ENDS[0])
 
     def _read_knob(self) -> float:
         """Return the row in which the console reads the knob."""
