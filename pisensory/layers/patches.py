@@ -116,7 +116,8 @@ class Distinct(NamedTuple):
 
 
 def distinct(patches: np.ndarray) -> Distinct:
-    """Return the different patches among these (feature, channel), contiguous, sorted by their bits."""
+    """Return the different patches among these (feature, channel), sorted by their bits."""
+    patches = np.ascontiguousarray(patches)  # the bits of a row are one item
     order = np.argsort(patches.view(f"V{patches.strides[0]}")[:, 0])
     ordered = patches[order]
     is_new = np.ones(len(order), bool)

@@ -545,8 +545,8 @@ class PatchSequence(Unrolled):
         n_pictures, n_features, n_channels = seen.shape
         rows, sizes = seen.reshape(-1, n_channels), [n_features] * n_pictures
         counts: list[np.ndarray | None] = [None] * n_pictures
-        if 2 * len(patches.distinct(np.ascontiguousarray(seen[0])).rows) <= n_features:
-            different = [patches.distinct(np.ascontiguousarray(picture)) for picture in seen]
+        if 2 * len(patches.distinct(seen[0]).rows) <= n_features:
+            different = [patches.distinct(picture) for picture in seen]
             rows, sizes = np.concatenate([one.rows for one in different]), [len(one.rows) for one in different]
             counts = [one.counts for one in different]
         return self._look(rows, rows, sizes, counts)
@@ -565,7 +565,7 @@ class PatchSequence(Unrolled):
         seen = observations.transpose(3, 1, 0, 2).reshape(n_episodes, n_features, -1)
         before = np.concatenate([2 * state[0], state[1]], axis=1, dtype=seen.dtype)
         whole = np.concatenate([seen, np.moveaxis(before, -1, 0)], axis=2)
-        different = [patches.distinct(np.ascontiguousarray(one)) for one in whole]
+        different = [patches.distinct(one) for one in whole]
         self._sizes = [len(one.rows) for one in different]
         starts = np.cumsum([0, *self._sizes[:-1]])
         self._numbers = np.stack([one.numbers + start for one, start in zip(different, starts)], axis=1)
