@@ -110,12 +110,13 @@ class ProcessExecutor(_Closing):
     def __init__(self, n_jobs: int = -1) -> None:
         self.n_workers = self.n_near = count_jobs(n_jobs)
         self._pool: Any = None
+        _leave_if_starting()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return function(item) for every item, in order.
 
         Raises:
-            ExecutorError: if an item has cost three workers their lives.
+            ExecutorError: if no worker can start, or an item has cost three of them their lives.
         """
         from concurrent.futures.process import BrokenProcessPool
 
@@ -445,6 +446,11 @@ def _start_pool(n_jobs: int) -> Any:
         with _one_thread_each(), _no_interrupt():
             started = [pool.submit(os.getpid) for _ in range(n_jobs)]
         concurrent.futures.wait(started)
+        if all(future.exception() for future in started):
+            raise ExecutorError(
+                "the workers ended as they started: they read the script that wants them, so keep what it does under "
+                '`if __name__ == "__main__":`, or take n_jobs=1'
+            )
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
@@ -488,6 +494,14 @@ def _no_interrupt():  # type: ignore[no-untyped-def]
             signal.signal(caught, handler or signal.SIG_DFL)  # None: not one of Python's
         for waiting in received:
             signal.raise_signal(waiting)
+
+
+def _leave_if_starting() -> None:
+    """End a worker that, as it starts, runs the script of its parent and so wants workers of its own."""
+    # It would first fail for something else, such as its parent's lock, and print that. Without the module it is none.
+    module = sys.modules.get("multiprocessing.process")
+    if module is not None and getattr(module.current_process(), "_inheriting", False):
+        raise SystemExit(1)
 
 
 def _start_worker() -> None:

@@ -194,6 +194,22 @@ def test_chunk_that_kills_three_workers_stops_the_run_with_a_checkpoint(tmp_path
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+def test_script_without_main_guard_is_told_to_have_one(tmp_path):
+    script = tmp_path / "bare.py"
+    script.write_text(
+        "import pisensory as ps\n"
+        "policy, task = ps.MLPPolicy(hidden_sizes=(3,)), ps.CartPoleSwingUp(max_steps=9)\n"
+        f"ps.train(policy, task, {str(tmp_path / 'run')!r}, generations=1, n_jobs=2)\n"
+    )
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "the workers ended as they started" in result.stderr.splitlines()[-1]
+    assert 'if __name__ == "__main__":' in result.stderr.splitlines()[-1]
+    # What the workers ran into, each at the same line of the script, is not of interest.
+    assert "another process is training" not in result.stderr
+    assert result.stderr.count(f'File "{script}"') == 1
+
+
 class Failing(ps.SerialExecutor):
     """Fails at the second scoring of the mean, which is one candidate's, or is stopped there by a signal."""
 
