@@ -181,6 +181,30 @@ def test_what_a_player_finds_is_the_same_when_a_point_ends_the_game(monkeypatch)
     game.close()
 
 
+def test_what_a_player_finds_does_not_depend_on_when_the_other_paddle_rests(monkeypatch):
+    pytest.importorskip("ale_py")
+    game, teacher, comings, was_coming = ps.PongTask().make_env(), TEACHERS["player"](), 0, False
+    game.begin(3)
+    play = teacher(game)
+    while True:
+        comings, was_coming = comings + (game.look().is_coming and not was_coming), game.look().is_coming
+        if comings == 2:
+            break
+        game.advance(int(play().argmax()))
+    # The other paddle rests in one frame of eight, told by the clock alone: in four of them the own one moves as now.
+    memories, ways, found, own = set(), set(), set(), int(game._ale.getRAM()[8]) % 2
+    for clock in range(own, 8, 2):
+        game._ale.setRAM(8, clock)
+        with game.rehearsal():
+            ways.add(tuple((game.advance(0), game.look())[1] for _ in range(20)))
+        monkeypatch.setattr(player, "_FOUND", {})
+        memories.add(game.memory())
+        found.add(teacher._search(game, player._Hand(), 1))
+    assert len(ways) > 1
+    assert len(memories) == len(found) == 1
+    game.close()
+
+
 def test_a_player_comes_to_play_the_same_rallies_in_turns():
     pytest.importorskip("ale_py")
     game = ps.PongTask().make_env()

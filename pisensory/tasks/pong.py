@@ -29,7 +29,8 @@ _LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
 _DOWN = 3  # the number of that action
-_COUNTERS = [7, 8, 9, 13, 14, 71, 75]  # cells of the memory that count points and time, and change nothing of a rally
+_CLOCK = 8  # the cell of the memory that counts frames
+_COUNTERS = [7, 9, 13, 14, 71, 75]  # others that count points and time, and change nothing of a rally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,9 +225,13 @@ class PongGame:
             return int(self._ale.getRAM()[4]) - 13.5
 
     def memory(self) -> bytes:
-        """Return the console's memory but for what only counts: what a rally depends on, beside the knob."""
+        """Return the console's memory but for what only counts: beside the knob, all that a rally depends on.
+
+        The clock is in it as far as it is after `set_clock`.
+        """
         memory = self._ale.getRAM().copy()
         memory[_COUNTERS] = 0
+        memory[_CLOCK] %= 2
         return memory.tobytes()
 
     @contextlib.contextmanager
@@ -237,6 +242,14 @@ class PongGame:
             yield
         finally:
             self._ale.restoreState(state)
+
+    def set_clock(self) -> None:
+        """Set the count of frames to a certain one of eight: what is foreseen then depends on `memory` and the knob.
+
+        The other paddle rests in one frame of eight, and nothing that can be seen tells in which.
+        """
+        # The own paddle moves in every second frame: that stays as it is.
+        self._ale.setRAM(_CLOCK, 4 + int(self._ale.getRAM()[_CLOCK]) % 2)
 
     def advance(self, action: int) -> list[int]:
         """Play four frames unseen, no action being sticky; return the points won in each."""

@@ -83,7 +83,8 @@ class Player(Teacher):
     """A teacher for Pong: it knows where the ball will be, and tries in copies of the game which return is best.
 
     That is one that wins a point, and so that the next rally begins as most do, and soon. So a game comes to be the
-    same few rallies over and over, and that can be copied.
+    same few rallies over and over, and that can be copied. What cannot be seen, in which frames the other paddle
+    rests, is taken to be always the same there.
 
     Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, and
     -1 for what it does not do.
@@ -132,7 +133,7 @@ class Player(Teacher):
 
     def _search(self, world: Any, hand: _Hand, n_returns: int) -> tuple[Outcome, Return]:
         """Return the best that comes of at most so many returns, and the first of them; what was found is known."""
-        key = self, world.memory(), hand.returns, n_returns
+        key = self, world.memory(), world.look().knob, hand.returns, n_returns
         if key not in _FOUND:
             if len(_FOUND) >= _MOST_FOUND:
                 _FOUND.clear()
@@ -153,6 +154,7 @@ class Player(Teacher):
         """Return what comes of a return, and of the best ones after it, in a copy of the game."""
         is_met = False
         with world.rehearsal():
+            world.set_clock()
             for step in range(self.horizon):
                 court = world.look()
                 if is_met and court.is_coming:
@@ -179,7 +181,8 @@ class Returner(Player):
     kind: ClassVar[str] = "returner"
 
 
-# What was found, by the player, the console's memory, the returns before and those tried: games repeat themselves.
+# What was found, by the player, the console's memory, the knob, the returns before and those tried: games repeat
+# themselves.
 _FOUND: dict[tuple, tuple[Outcome, Return]] = {}
 _MOST_FOUND = 10_000
 
