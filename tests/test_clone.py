@@ -62,6 +62,66 @@ def test_occlusion_is_for_students_of_any_number_of_inputs(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_occlusion_learns_from_the_worst_of_its_tries(tmp_path, monkeypatch):
+    """The first try is what a single one is, so that no sequence is less wrong with more of them."""
+    lessons = []
+
+    def study(one, executor):
+        lessons.append(one)
+        return lesson.study(one)
+
+    monkeypatch.setattr(loop, "study_together", study)
+    settings = {**SMALL, "rounds": 1, "updates": 1, "windows": 16, "identify": 0.1, "action_noise": 0, "seed": 3}
+    for tries in (1, 5):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / str(tries), occlusion=0.9, tries=tries, **settings)
+    one, worst = lessons
+    assert one.observations.shape == worst.observations.shape and one.sources.shape[1] < 5
+    np.testing.assert_array_equal(one.labels, worst.labels)
+    more = lesson.judge(worst) - lesson.judge(one)
+    assert (more > -1e-6).all() and (more > 1e-3).sum() > 3
+    same = more < 1e-6
+    assert same.any()
+    for field in ("observations", "sources"):
+        np.testing.assert_array_equal(getattr(one, field)[..., same], getattr(worst, field)[..., same])
+    for before, after in zip(one.state, worst.state):
+        np.testing.assert_array_equal(before[..., same], after[..., same])
+
+
+def test_tries_are_for_occlusion_and_a_margin_for_the_largest_of_outputs(tmp_path):
+    with pytest.raises(ps.InputError, match="tries is for occlusion, which is 0"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", tries=2)
+    with pytest.raises(ps.InputError, match="margin is for tasks in which the largest output is what is done"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", margin=0.5)
+    assert not (tmp_path / "run").exists()
+
+
+def test_with_a_margin_the_largest_label_is_to_be_so_far_ahead():
+    actions = np.array([[[0.9, 0.2, 0.1], [0.1, 0.4, 0.0], [0.8, 0.3, 0.9]]], np.float32)  # (step, action, episode)
+    labels = np.array([[[1, 1, -1], [0.5, 0.5, -1], [0.9, 0.5, 1]]], np.float32)
+    one = make_lesson()._replace(labels=labels, alive=np.array([[True, True, True]]), margin=0.5)
+    squares, gradient = lesson._errors(one, actions)
+    lacks = [[0, 0, 0], [0, 0.7, 0], [0.4, 0.6, 0]]
+    np.testing.assert_allclose(squares[0], np.square(lacks), atol=1e-6)
+    np.testing.assert_allclose(gradient[0], 2 * (np.array([[-0.4, -1.3, 0], [0, 0.7, 0], [0.4, 0.6, 0]])), atol=1e-6)
+    dead = one._replace(alive=np.array([[True, False, True]]))
+    assert not lesson._errors(dead, actions)[1][..., 1].any()
+
+
+def test_student_learns_to_do_what_the_teacher_does_with_a_margin(tmp_path):
+    def teacher(observations):
+        moves = np.where(observations[:, 1] > 0, 0.1, -0.1)
+        return np.stack([moves, -moves], axis=1)
+
+    task = ps.GymTask("CartPole-v1", "gymnasium", max_steps=60)
+    settings = {**SMALL, "rounds": 40, "learning_rate": 0.02, "patience": 999, "windows": 32, "window": 1}
+    result = ps.clone(ps.MLPPolicy(n_features=4, n_actions=2), teacher, task, tmp_path / "run", margin=0.5, **settings)
+    batch = collect(teacher, (result.policy, result.params), task, 8, seed=99)
+    actions = result.policy.unroll(result.params, batch.observations, batch.previous_actions).actions
+    ahead = (actions[:, 0] - actions[:, 1]) * np.sign(batch.labels[:, 0])
+    clear = batch.alive & (np.abs(batch.observations[:, 1, 0]) > 0.1)
+    assert np.mean(ahead[clear] > 0.3) > 0.9  # the labels themselves are 0.2 apart
+
+
 def test_student_comes_to_act_as_the_teacher(tmp_path):
     ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", rounds=60, learning_rate=0.03, patience=999, **SMALL)
     losses = [float(row["held_out_loss"]) for row in metrics(tmp_path / "run") if row["held_out_loss"]]
@@ -69,10 +129,12 @@ def test_student_comes_to_act_as_the_teacher(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dagger", "identify_weight", "occlusion"), [(False, 0, 0), (True, 0, 0), (True, 0.3, 0), (True, 0.3, 0.5)]
+    ("dagger", "identify_weight", "occlusion", "tries"),
+    [(False, 0, 0, 1), (True, 0, 0, 1), (True, 0.3, 0, 1), (True, 0.3, 0.5, 1), (True, 0, 0.5, 3)],
 )
-def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight, occlusion):
+def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight, occlusion, tries):
     settings = {"rounds": 6, "dagger": dagger, "identify": identify_weight, "occlusion": occlusion, **SMALL}
+    settings["tries"] = tries
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     stopped = 0
     while stopped < 6:

@@ -125,6 +125,16 @@ def draw_windows(
     return window, tuple(np.ascontiguousarray(state) for state in states) or None
 
 
+def choose_sequences(batch: Batch, state: State | None, chosen: np.ndarray) -> tuple[Batch, State | None]:
+    """Return some sequences (sequence,), with what the student remembers as they begin."""
+    seen = np.moveaxis(np.moveaxis(batch.observations, -1, 1)[:, chosen], 1, -1)  # pictures lie in memory like that
+    names = ("previous_actions", "labels", "alive", "sources")
+    rest = {name: np.ascontiguousarray(getattr(batch, name)[..., chosen]) for name in names}
+    if state is not None:
+        state = tuple(np.ascontiguousarray(array[..., chosen]) for array in state)
+    return dataclasses.replace(batch, observations=seen, **rest), state
+
+
 def occlude(
     batch: Batch, state: State | None, share: float, generator: np.random.Generator
 ) -> tuple[Batch, State | None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from .identify import identify
 # The work of a step, as numbers that are seen times parameters they meet, from which it is halved: some 20 ms. Half of
 # less would be done sooner than sent.
 _WORTH_HALVING = 2**26
+
+_Result = TypeVar("_Result")
 
 
 @functools.cache
@@ -45,6 +47,7 @@ class Lesson(NamedTuple):
         n_alive: the steps in which episodes are alive, in this lesson and those it is a part with.
         matching: the weight of the loss of what a random layer does to the student's features.
         plain: the observations without that layer (step, feature, channel, episode); None if there is none.
+        margin: how far the largest label's action is to be ahead of each other; 0 if actions are to be as the labels.
     """
 
     policy: Policy
@@ -60,6 +63,7 @@ class Lesson(NamedTuple):
     n_alive: int
     matching: float = 0.0
     plain: np.ndarray | None = None
+    margin: float = 0.0
 
     def parts(self) -> list[Lesson]:
         """Return what this lesson is worked out in: two halves of its episodes if it is long, and else itself.
@@ -92,7 +96,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         gradient: by the student's parameters, then the classifier's (parameter,).
-        loss: the mean squared error of the actions.
+        loss: the mean squared error of the actions, or of their margins.
         identify_loss: the mean cross-entropy of telling inputs apart.
     """
 
@@ -105,8 +109,8 @@ def study(lesson: Lesson) -> Outcome:
     """Return a lesson's share of the losses of all it is a part with, and of their gradient."""
     _keep_memory()
     unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
-    difference = (unrolled.actions - lesson.labels) * lesson.alive[:, None]
-    n_actions = lesson.n_alive * difference.shape[1]
+    squares, d_actions = _errors(lesson, unrolled.actions)
+    n_actions = lesson.n_alive * d_actions.shape[1]
     loss, d_hidden, d_classifier = 0.0, None, lesson.classifier
     if lesson.identify and unrolled.hidden is not None:
         share = int(lesson.alive.sum()) / lesson.n_alive
@@ -117,25 +121,61 @@ def study(lesson: Lesson) -> Outcome:
     if lesson.matching and lesson.plain is not None and unrolled.hidden is not None:
         d_matching = _match(lesson, lesson.plain, unrolled.hidden)
         d_hidden = d_matching if d_hidden is None else d_hidden + d_matching
-    gradient = unrolled.gradient(2 * difference / n_actions, d_hidden)
-    return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float((difference**2).sum()) / n_actions, loss)
+    gradient = unrolled.gradient(d_actions / n_actions, d_hidden)
+    return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float(squares.sum()) / n_actions, loss)
+
+
+def judge(lesson: Lesson) -> np.ndarray:
+    """Return how wrong the actions are in each of a lesson's sequences: the sum of squared errors (episode,)."""
+    _keep_memory()
+    unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
+    squares: np.ndarray = _errors(lesson, unrolled.actions)[0].sum(axis=(0, 1))
+    return squares
+
+
+def _errors(lesson: Lesson, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the squared errors of actions, and the gradient of their sum, each (step, action, episode).
+
+    With a margin the error of each other action is what the one of the largest label lacks of being so far ahead of
+    it: the squared hinge loss of Crammer and Singer's margin (2001), which is none where all are far enough behind.
+    """
+    alive = lesson.alive[:, None]
+    if not lesson.margin:
+        difference = (actions - lesson.labels) * alive
+        return difference**2, 2 * difference
+    best = np.argmax(lesson.labels, axis=1)[:, None]
+    lacks = np.maximum(actions - np.take_along_axis(actions, best, axis=1) + np.float32(lesson.margin), 0) * alive
+    np.put_along_axis(lacks, best, 0, axis=1)
+    d_actions = 2 * lacks
+    np.put_along_axis(d_actions, best, -d_actions.sum(axis=1, keepdims=True), axis=1)
+    return lacks**2, d_actions
 
 
 def study_together(lesson: Lesson, executor: OpenExecutor) -> Outcome:
-    """Return the outcome of a whole lesson, the parts of which are shared by what is near: with the same bits as here.
+    """Return the outcome of a whole lesson, whose parts are shared by what is near: with the same bits as here."""
+    return add(_together(study, lesson, executor))
+
+
+def judge_together(lesson: Lesson, executor: OpenExecutor) -> np.ndarray:
+    """Return what `judge` does of a whole lesson, the parts of which are shared likewise."""
+    return np.concatenate(_together(judge, lesson, executor))
+
+
+def _together(work: Callable[[Lesson], _Result], lesson: Lesson, executor: OpenExecutor) -> list[_Result]:
+    """Return what comes of each part of a lesson.
 
     One step of many pictures is a few large products, in which threads do not wait for each other, and its pictures and
     parameters would take as long to send. In sequences they would: what they do a step is soon done.
     """
     parts = lesson.parts()
     if len(parts) == 1 or executor.n_near == 1:
-        return add(map(study, parts))
+        return [work(part) for part in parts]
     if len(lesson.observations) > 1:
-        return add(executor.map(study, parts))
+        return list(executor.map(work, parts))
     from concurrent.futures import ThreadPoolExecutor  # here, and not above, since importing pisensory alone needs none
 
     with ThreadPoolExecutor(len(parts)) as threads:
-        return add(threads.map(study, parts))
+        return list(threads.map(work, parts))
 
 
 def _match(lesson: Lesson, plain: np.ndarray, hidden: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ from ..runs.run import open_run
 from ..tasks import Task
 from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
-from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows, occlude
-from .lesson import Lesson, study_together
+from .episodes import AnyTeacher, Batch, EpisodeStore, choose_sequences, collect, draw_windows, occlude
+from .lesson import Lesson, judge_together, study_together
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
@@ -80,6 +80,8 @@ def clone(
     windows: int | None = None,
     beginnings: float | None = None,
     occlusion: float | None = None,
+    tries: int | None = None,
+    margin: float | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
     average: float | None = None,
@@ -134,6 +136,11 @@ def clone(
         occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
             this, and each of its sequences which; for a student of any number of inputs. One without memory that
             sees pictures learns from what the task's perturbation removed too: that was for it to act without (0).
+        tries: with occlusion, how often each sequence draws which inputs it leaves out; the draw that the student is
+            most wrong with is learnt from (1).
+        margin: for tasks in which the largest output is what is done: how far the teacher's is to be ahead of each
+            other one of the student's. It then learns from what is not as far ahead, and no longer to put out what the
+            teacher does. 0 for that (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
@@ -219,6 +226,12 @@ def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None
             student.unroll(params, np.zeros((1, max(1, task.n_features - 1), task.n_channels, 1)))
         except InputError as error:
             raise InputError(f"with occlusion, inputs are left out: {error}") from None
+    if settings.tries > 1 and not settings.occlusion:
+        raise InputError(f"tries is for occlusion, which is 0: leave it out, got {settings.tries}")
+    if settings.margin and not all(one.takes_largest for one in task.tasks):
+        raise InputError(
+            f"margin is for tasks in which the largest output is what is done: leave it out, got {settings.margin}"
+        )
     if settings.identify and not student.state_size:
         raise InputError(f"identify is for a student with a state for each of its inputs: leave it out, got {student}")
 
@@ -389,19 +402,35 @@ class Cloning(Learner):
             plain, batch = batch.observations, dataclasses.replace(batch, observations=shown)
         if self.settings.occlusion:
             plain = None
-            batch, state = occlude(batch, state, self.settings.occlusion * generator.random(), generator)
+            batch, state = self._occlude(batch, state, generator)
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
-        lesson = Lesson(
-            self.policy, self.student, self.classifier, self.settings.identify, batch.observations, previous,
-            batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()), self.settings.matching, plain,
-        )  # fmt: skip
+        lesson = self._lesson(dataclasses.replace(batch, previous_actions=previous), state)._replace(plain=plain)
         outcome = study_together(lesson, self.executor)
         gradient = clip(outcome.gradient, self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
         self.mean = self.student + self.settings.average * (self.mean - self.student)
         self.updates += 1
         return outcome.loss, outcome.identify_loss
+
+    def _occlude(self, batch: Batch, state: State | None, generator: np.random.Generator) -> tuple[Batch, State | None]:
+        """Leave out a share of the inputs, in each sequence the worst of `tries` draws for the student."""
+        n_tries, share = self.settings.tries, self.settings.occlusion * generator.random()
+        if n_tries == 1:
+            return occlude(batch, state, share, generator)
+        n_sequences = batch.alive.shape[1]
+        batch, state = choose_sequences(batch, state, np.tile(np.arange(n_sequences), n_tries))
+        batch, state = occlude(batch, state, share, generator)
+        errors = judge_together(self._lesson(batch, state), self.executor).reshape(n_tries, n_sequences)
+        return choose_sequences(batch, state, np.argmax(errors, axis=0) * n_sequences + np.arange(n_sequences))
+
+    def _lesson(self, batch: Batch, state: State | None) -> Lesson:
+        """Return what there is to learn from sequences that begin with this state."""
+        return Lesson(
+            self.policy, self.student, self.classifier, self.settings.identify, batch.observations,
+            batch.previous_actions, batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()),
+            self.settings.matching, margin=self.settings.margin,
+        )  # fmt: skip
 
     def _held_out_loss(self) -> float:
         """Return the loss on episodes of the teacher's from which nothing is learnt."""

@@ -21,6 +21,8 @@ class CloneSettings:
     windows: int = 0
     beginnings: float = 0.2
     occlusion: float = 0.0
+    tries: int = 1
+    margin: float = 0.0
     learning_rate: float = 1e-3
     clip: float = 0.5
     average: float = 0.0
@@ -40,8 +42,8 @@ class CloneSettings:
 
     def __post_init__(self) -> None:
         zeros = (
-            "windows", "beginnings", "occlusion", "average", "action_noise", "teacher_share", "identify", "matching",
-            "seed",
+            "windows", "beginnings", "occlusion", "margin", "average", "action_noise", "teacher_share", "identify",
+            "matching", "seed",
         )  # fmt: skip
         check_settings(self, dict.fromkeys(zeros, 0))
         for name in ("beginnings", "occlusion", "teacher_share", "average"):

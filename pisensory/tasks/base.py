@@ -102,6 +102,7 @@ class Task(ABC):
         perturbation: what is done to the inputs on their way to the policy.
         chunk_episodes: how many episodes are best stepped at once in one process.
         score_episodes: how many make up the scores that commands print at their end.
+        takes_largest: whether the largest output is what is done.
 
     Examples:
         >>> isinstance(ps.CartPoleSwingUp(), ps.Task)
@@ -117,6 +118,7 @@ class Task(ABC):
     perturbation: Perturbation
     chunk_episodes: ClassVar[int] = 4096  # what keeps the cart-pole's buffers within a core's cache
     score_episodes: ClassVar[int] = 1000
+    takes_largest: bool = False
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call the actions, if anything
 
     def __post_init__(self) -> None:

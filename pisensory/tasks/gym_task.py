@@ -11,7 +11,7 @@ from ..errors import InputError, PisensoryError, check_choice, check_keywords, c
 from .base import Perturbation, Senses, Task
 from .environment import EnvironmentTask, Lease, count_inputs, count_outputs
 from .gym_env import register_own
-from .libraries import LIBRARIES, library_of, load_library, quiet
+from .libraries import LIBRARIES, is_space, library_of, load_library, quiet
 
 _DEFAULT_MAX_STEPS = 1000
 
@@ -48,6 +48,7 @@ class GymTask(EnvironmentTask):
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     _n_sources: int = dataclasses.field(init=False, repr=False, compare=False)
     n_actions: int = dataclasses.field(init=False, repr=False, compare=False)
+    takes_largest: bool = dataclasses.field(init=False, repr=False, compare=False)
 
     kind: ClassVar[str] = "gym"
 
@@ -60,6 +61,7 @@ class GymTask(EnvironmentTask):
             env = lease.envs[0]
             object.__setattr__(self, "_n_sources", count_inputs(self.label, env.observation_space))
             object.__setattr__(self, "n_actions", count_outputs(self.label, env.action_space))
+            object.__setattr__(self, "takes_largest", is_space(env.action_space, "Discrete"))
             if self.max_steps is None:
                 limit = getattr(getattr(env, "spec", None), "max_episode_steps", None)
                 object.__setattr__(self, "max_steps", limit or _DEFAULT_MAX_STEPS)

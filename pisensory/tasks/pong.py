@@ -68,6 +68,7 @@ class PongTask(FramesTask):
     kind: ClassVar[str] = "pong"
     n_actions: ClassVar[int] = 6  # type: ignore[misc]
     score_episodes: ClassVar[int] = 16
+    takes_largest: ClassVar[bool] = True  # type: ignore[misc]
     action_names: ClassVar[tuple[str, ...]] = ("rest", "fire", "up", "down", "up, fire", "down, fire")
     seen: ClassVar[View] = _VIEW  # type: ignore[misc]
 
