@@ -135,6 +135,15 @@ def test_options_are_made_of_what_takes_them():
     assert name_options("count must be 1, n_jobs must", options) == "--count must be 1, n_jobs must"
 
 
+def test_messages_name_options_but_in_what_they_quote():
+    options = argparse.Namespace(**{"task.max_steps": 1, "run.n_noise": 2})
+    message = "a policy's max_steps is 3, got 'pong max_steps=1', \"n_noise\", or the task's: leave out n_noise"
+    expected = (
+        "a policy's --max-steps is 3, got 'pong max_steps=1', \"n_noise\", or the task's: leave out --noise-features"
+    )
+    assert name_options(message, options) == expected
+
+
 def test_help_shows_the_defaults():
     text = " ".join(pisensory("train", "--help").stdout.split())
     for default in ("default: 1000", "default: 256", "default: 16", "default: 0.1", "default: zeros"):

@@ -33,6 +33,7 @@ _FLAGS = {
 # What every command has for a default, whatever the library's: of what no run keeps, so that it need not be asked for.
 DEFAULTS = {"n_jobs": -1}
 # Of types of which a command line cannot give all.
+_QUOTED = r"(?<!\w)(?:'[^']*'|\"[^\"]*\")"  # and no apostrophe
 _TEXTS = {"executorlike": "serial, processes or dask:ADDRESS (by --jobs)", "seed": "of everything random"}
 
 
@@ -79,17 +80,26 @@ def given(options: argparse.Namespace, scope: str) -> dict[str, Any]:
 
 
 def name_options(message: str, options: argparse.Namespace) -> str:
-    """Return a message of the library's in which its arguments are called by the options that give them."""
+    """Return a message of the library's in which its arguments are called by the options that give them.
+
+    What it quotes stays as it was typed.
+    """
     names = [name for name in (place.partition(".")[2] for place in vars(options)) if name]
     for name in names:
         # A name of one word is one where a message begins with it, says what it must be, or lists a run's settings.
         where = rf"\b{name}\b" if "_" in name else rf"^{name}\b|(?<=  training ){name}\b|\b{name}(?= must\b)"
-        message = re.sub(rf"(?<!-)(?:{where})", flags(name)[0], message)
+        where = rf"({_QUOTED})|(?<!-)(?:{where})"
+        message = re.sub(where, functools.partial(_rename, flags(name)[0]), message)
 
     def spell(word: re.Match[str]) -> str:
         return flags(word[0])[0] if word[0] in names else word[0]
 
     return re.sub(r"(?<=leave out )[\w, ]+", lambda found: re.sub(r"\w+", spell, found[0]), message)
+
+
+def _rename(flag: str, found: re.Match[str]) -> str:
+    """Return what was quoted, and else the flag."""
+    return found[1] or flag
 
 
 def shows_progress() -> bool:
