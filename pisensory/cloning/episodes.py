@@ -155,7 +155,7 @@ def occlude(
         sources = np.take_along_axis(sources, kept.T[None], axis=1)
     if state is not None:
         state = tuple(np.take_along_axis(array, kept.T[:, None], axis=0) for array in state)
-    seen = np.take_along_axis(seen, kept[None, :, :, None], axis=2)
+    seen = seen[:, np.arange(n_sequences)[:, None], kept]  # whole patches: several times as fast as number by number
     return dataclasses.replace(batch, observations=np.moveaxis(seen, 1, -1), sources=sources), state
 
 
