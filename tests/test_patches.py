@@ -284,6 +284,24 @@ def test_gradient_is_that_of_central_differences(name):
     check_gradients(loss, [unrolled.gradient(weights, by_hidden)], [params])
 
 
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("some", [[], [4], [1, 8, 16], [5, 6, 7, 8, 9]])
+def test_gradient_of_few_pictures_is_the_sum_of_theirs(name, some):
+    """Of pictures without a slope nothing is worked out."""
+    policy = POLICIES[name]
+    params, rng = random_params(policy, 3), np.random.default_rng(3)
+    observations = rng.integers(0, 256, (1, 5, policy.n_channels, 20))
+    observations[:, 3:] = observations[:, 2:3]
+    slopes = np.zeros((1, policy.n_actions, 20))
+    slopes[..., some] = rng.standard_normal((1, policy.n_actions, len(some)))
+    whole = policy.unroll(params, observations, dtype=np.float64).gradient(slopes)
+    expected = np.zeros(policy.n_params)
+    for one in some:
+        unrolled = policy.unroll(params, observations[..., [one]], dtype=np.float64)
+        expected += unrolled.gradient(slopes[..., [one]])
+    np.testing.assert_allclose(whole, expected, rtol=1e-9, atol=1e-9 * max(1, np.abs(expected).max()))
+
+
 @pytest.mark.parametrize("name", ["convolutions", "dense"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-5)])
 def test_gradient_is_that_of_pytorch(name, dtype, tolerance):

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+_AT_ONCE = 2**14  # numbers that stay in a core's cache
+
 
 @dataclasses.dataclass
 class Adam:
@@ -24,22 +26,22 @@ class Adam:
     def step(self, params: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
         """Return `params` (parameter,) one step down `gradient`."""
         self.count += 1
-        # Of a million parameters most of the time goes into memory: so there is one array besides the new moments. The
-        # old ones stay what they are, since a checkpoint may still be written of them.
-        some = 0.1 * gradient
-        self.first = 0.9 * self.first
-        self.first += some
-        np.square(gradient, out=some)
-        some *= 0.001
-        self.second = 0.999 * self.second
-        self.second += some
-        np.divide(self.second, 1 - 0.999**self.count, out=some)
-        deviation = np.sqrt(some, out=some)
-        deviation += 1e-8
-        change = self.first / (1 - 0.9**self.count)
-        change *= rate
-        change /= deviation
-        return params - change
+        # The old moments stay what they are, since a checkpoint may still be written of them.
+        self.first, self.second, after = self.first.copy(), self.second.copy(), np.empty_like(params)
+        for start in range(0, len(params), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            first, second = self.first[some], self.second[some]
+            first *= 0.9
+            first += 0.1 * gradient[some]
+            second *= 0.999
+            second += 0.001 * np.square(gradient[some])
+            deviation = np.sqrt(second / (1 - 0.999**self.count))
+            deviation += 1e-8
+            change = first / (1 - 0.9**self.count)
+            change *= rate
+            change /= deviation
+            np.subtract(params[some], change, out=after[some])
+        return after
 
 
 def clip(gradient: np.ndarray, limit: float) -> np.ndarray:

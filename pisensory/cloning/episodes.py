@@ -24,6 +24,7 @@ from ..teachers import Teacher
 _FORMAT = "pisensory-episodes"
 _LEAST_ROWS = 4  # of a batch, as far as there are episodes, for workers to share, however many of them there are
 _MOST_HELD = 512  # batches whose files are open
+_TOLD = ("previous_actions", "labels", "alive", "sources")  # of a batch, of each step beside what was seen
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
 
 TeacherFunction = Callable[[np.ndarray], np.ndarray]
@@ -115,8 +116,7 @@ def draw_windows(
     episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
     steps = marks * stride + np.arange(length)[:, None]
     inside, steps = steps < len(batch.alive), np.minimum(steps, len(batch.alive) - 1)
-    names = ("previous_actions", "labels", "alive", "sources")
-    cut = {name: _cut(getattr(batch, name), steps, episodes) for name in names}
+    cut = {name: _cut(getattr(batch, name), steps, episodes) for name in _TOLD}
     window = Batch(batch.look(steps, episodes, n_frames), states=batch.states[:0], **cut)
     window.alive[~inside] = False
     if not len(batch.states):
@@ -125,18 +125,8 @@ def draw_windows(
     return window, tuple(np.ascontiguousarray(state) for state in states) or None
 
 
-def choose_sequences(batch: Batch, state: State | None, chosen: np.ndarray) -> tuple[Batch, State | None]:
-    """Return some sequences (sequence,), with what the student remembers as they begin."""
-    seen = np.moveaxis(np.moveaxis(batch.observations, -1, 1)[:, chosen], 1, -1)  # pictures lie in memory like that
-    names = ("previous_actions", "labels", "alive", "sources")
-    rest = {name: np.ascontiguousarray(getattr(batch, name)[..., chosen]) for name in names}
-    if state is not None:
-        state = tuple(np.ascontiguousarray(array[..., chosen]) for array in state)
-    return dataclasses.replace(batch, observations=seen, **rest), state
-
-
 def occlude(
-    batch: Batch, state: State | None, share: float, generator: np.random.Generator
+    batch: Batch, state: State | None, share: float, generator: np.random.Generator, tries: int = 1
 ) -> tuple[Batch, State | None]:
     """Return sequences without a share of their features, others in each, with what the student remembers of the rest.
 
@@ -145,18 +135,21 @@ def occlude(
         state: at their beginning, each (feature, channel, sequence).
         share: to leave out; one feature is always left.
         generator: draws which.
+        tries: how often of each sequence; these stand side by side.
     """
     seen = np.moveaxis(batch.observations, -1, 1)  # pictures lie in memory like that
     _, n_sequences, n_features, _ = seen.shape
     n_left = count_left(n_features, share)
-    kept = np.sort(np.argsort(generator.random((n_sequences, n_features)), axis=1)[:, :n_left], axis=1)
-    sources = batch.sources
-    if sources.shape[1]:
-        sources = np.take_along_axis(sources, kept.T[None], axis=1)
+    order = np.argsort(generator.random((tries, n_sequences, n_features)), axis=-1)
+    kept = np.sort(order[..., :n_left], axis=-1).swapaxes(0, 1).reshape(-1, n_left)
+    chosen = np.repeat(np.arange(n_sequences), tries)
+    rest = {name: np.ascontiguousarray(getattr(batch, name)[..., chosen]) for name in _TOLD}
+    if batch.sources.shape[1]:
+        rest["sources"] = np.take_along_axis(rest["sources"], kept.T[None], axis=1)
     if state is not None:
-        state = tuple(np.take_along_axis(array, kept.T[:, None], axis=0) for array in state)
-    seen = seen[:, np.arange(n_sequences)[:, None], kept]  # whole patches: several times as fast as number by number
-    return dataclasses.replace(batch, observations=np.moveaxis(seen, 1, -1), sources=sources), state
+        state = tuple(np.take_along_axis(array[..., chosen], kept.T[:, None], axis=0) for array in state)
+    seen = seen[:, chosen[:, None], kept]  # whole patches: several times as fast as number by number
+    return dataclasses.replace(batch, observations=np.moveaxis(seen, 1, -1), **rest), state
 
 
 def collect(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from .identify import identify
 # The work of a step, as numbers that are seen times parameters they meet, from which it is halved: some 20 ms. Half of
 # less would be done sooner than sent.
 _WORTH_HALVING = 2**26
-
-_Result = TypeVar("_Result")
 
 
 @functools.cache
@@ -48,6 +46,8 @@ class Lesson(NamedTuple):
         matching: the weight of the loss of what a random layer does to the student's features.
         plain: the observations without that layer (step, feature, channel, episode); None if there is none.
         margin: how far the largest label's action is to be ahead of each other; 0 if actions are to be as the labels.
+        tries: episodes side by side that are the same sequence with other inputs; the one is learnt from in which the
+            student is most wrong.
     """
 
     policy: Policy
@@ -64,17 +64,19 @@ class Lesson(NamedTuple):
     matching: float = 0.0
     plain: np.ndarray | None = None
     margin: float = 0.0
+    tries: int = 1
 
     def parts(self) -> list[Lesson]:
         """Return what this lesson is worked out in: two halves of its episodes if it is long, and else itself.
 
         It depends on the lesson alone, so that the sum of their gradients has the same bits wherever they are worked
-        out.
+        out. Pictures and parameters of a single step would take as long to send.
         """
-        n_episodes = self.alive.shape[1]
-        if n_episodes == 1 or self.observations.size * self.policy.n_params < _WORTH_HALVING:
+        n_steps, n_episodes = self.alive.shape
+        work = self.observations.size * self.policy.n_params
+        if n_steps == 1 or n_episodes == self.tries or work < _WORTH_HALVING:
             return [self]
-        middle = n_episodes // 2
+        middle = n_episodes // self.tries // 2 * self.tries
         return [self._episodes(slice(None, middle)), self._episodes(slice(middle, None))]
 
     def _episodes(self, some: slice) -> Lesson:
@@ -110,11 +112,15 @@ def study(lesson: Lesson) -> Outcome:
     _keep_memory()
     unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
     squares, d_actions = _errors(lesson, unrolled.actions)
+    alive = lesson.alive
+    if lesson.tries > 1:
+        chosen = worst(squares.sum(axis=(0, 1)), lesson.tries)
+        squares, d_actions, alive = squares * chosen, d_actions * chosen, alive & chosen
     n_actions = lesson.n_alive * d_actions.shape[1]
     loss, d_hidden, d_classifier = 0.0, None, lesson.classifier
     if lesson.identify and unrolled.hidden is not None:
-        share = int(lesson.alive.sum()) / lesson.n_alive
-        loss, d_classifier, d_hidden = identify(lesson.classifier, unrolled.hidden, lesson.sources, lesson.alive)
+        share = int(alive.sum()) / lesson.n_alive
+        loss, d_classifier, d_hidden = identify(lesson.classifier, unrolled.hidden, lesson.sources, alive)
         loss, d_classifier, d_hidden = (
             share * loss, lesson.identify * share * d_classifier, lesson.identify * share * d_hidden
         )  # fmt: skip
@@ -125,12 +131,11 @@ def study(lesson: Lesson) -> Outcome:
     return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float(squares.sum()) / n_actions, loss)
 
 
-def judge(lesson: Lesson) -> np.ndarray:
-    """Return how wrong the actions are in each of a lesson's sequences: the sum of squared errors (episode,)."""
-    _keep_memory()
-    unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
-    squares: np.ndarray = _errors(lesson, unrolled.actions)[0].sum(axis=(0, 1))
-    return squares
+def worst(errors: np.ndarray, tries: int) -> np.ndarray:
+    """Return which have the largest errors (episode,) of each so many side by side, one of them: (episode,), bool."""
+    by_sequence = errors.reshape(-1, tries)
+    chosen = np.arange(tries) == np.argmax(by_sequence, axis=1)[:, None]
+    return chosen.ravel()
 
 
 def _errors(lesson: Lesson, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,29 +158,9 @@ def _errors(lesson: Lesson, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def study_together(lesson: Lesson, executor: OpenExecutor) -> Outcome:
     """Return the outcome of a whole lesson, whose parts are shared by what is near: with the same bits as here."""
-    return add(_together(study, lesson, executor))
-
-
-def judge_together(lesson: Lesson, executor: OpenExecutor) -> np.ndarray:
-    """Return what `judge` does of a whole lesson, the parts of which are shared likewise."""
-    return np.concatenate(_together(judge, lesson, executor))
-
-
-def _together(work: Callable[[Lesson], _Result], lesson: Lesson, executor: OpenExecutor) -> list[_Result]:
-    """Return what comes of each part of a lesson.
-
-    One step of many pictures is a few large products, in which threads do not wait for each other, and its pictures and
-    parameters would take as long to send. In sequences they would: what they do a step is soon done.
-    """
     parts = lesson.parts()
-    if len(parts) == 1 or executor.n_near == 1:
-        return [work(part) for part in parts]
-    if len(lesson.observations) > 1:
-        return list(executor.map(work, parts))
-    from concurrent.futures import ThreadPoolExecutor  # here, and not above, since importing pisensory alone needs none
-
-    with ThreadPoolExecutor(len(parts)) as threads:
-        return list(threads.map(work, parts))
+    shared = len(parts) > 1 and executor.n_near > 1
+    return add(executor.map(study, parts) if shared else map(study, parts))
 
 
 def _match(lesson: Lesson, plain: np.ndarray, hidden: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ from ..runs.run import open_run
 from ..tasks import Task
 from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
-from .episodes import AnyTeacher, Batch, EpisodeStore, choose_sequences, collect, draw_windows, occlude
-from .lesson import Lesson, judge_together, study_together
+from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows, occlude
+from .lesson import Lesson, study_together
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
@@ -402,35 +402,21 @@ class Cloning(Learner):
             plain, batch = batch.observations, dataclasses.replace(batch, observations=shown)
         if self.settings.occlusion:
             plain = None
-            batch, state = self._occlude(batch, state, generator)
+            share = self.settings.occlusion * generator.random()
+            batch, state = occlude(batch, state, share, generator, self.settings.tries)
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)
-        lesson = self._lesson(dataclasses.replace(batch, previous_actions=previous), state)._replace(plain=plain)
+        lesson = Lesson(
+            self.policy, self.student, self.classifier, self.settings.identify, batch.observations, previous,
+            batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()) // self.settings.tries,
+            self.settings.matching, plain, self.settings.margin, self.settings.tries,
+        )  # fmt: skip
         outcome = study_together(lesson, self.executor)
         gradient = clip(outcome.gradient, self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
         self.mean = self.student + self.settings.average * (self.mean - self.student)
         self.updates += 1
         return outcome.loss, outcome.identify_loss
-
-    def _occlude(self, batch: Batch, state: State | None, generator: np.random.Generator) -> tuple[Batch, State | None]:
-        """Leave out a share of the inputs, in each sequence the worst of `tries` draws for the student."""
-        n_tries, share = self.settings.tries, self.settings.occlusion * generator.random()
-        if n_tries == 1:
-            return occlude(batch, state, share, generator)
-        n_sequences = batch.alive.shape[1]
-        batch, state = choose_sequences(batch, state, np.tile(np.arange(n_sequences), n_tries))
-        batch, state = occlude(batch, state, share, generator)
-        errors = judge_together(self._lesson(batch, state), self.executor).reshape(n_tries, n_sequences)
-        return choose_sequences(batch, state, np.argmax(errors, axis=0) * n_sequences + np.arange(n_sequences))
-
-    def _lesson(self, batch: Batch, state: State | None) -> Lesson:
-        """Return what there is to learn from sequences that begin with this state."""
-        return Lesson(
-            self.policy, self.student, self.classifier, self.settings.identify, batch.observations,
-            batch.previous_actions, batch.labels, batch.alive, batch.sources, state, int(batch.alive.sum()),
-            self.settings.matching, margin=self.settings.margin,
-        )  # fmt: skip
 
     def _held_out_loss(self) -> float:
         """Return the loss on episodes of the teacher's from which nothing is learnt."""

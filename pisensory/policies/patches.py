@@ -492,7 +492,8 @@ class PatchSequence(Unrolled):
     ) -> None:
         self.policy, dtype = policy, observations.dtype.type
         vector = params.astype(dtype)
-        self._named = {name: array[0] for name, array in unflatten(vector[None], policy.layout).items()}
+        self._whole = unflatten(vector[None], policy.layout)
+        self._named = {name: array[0] for name, array in self._whole.items()}
         n_steps, _, _, n_episodes = observations.shape
         n_pictures = n_steps * n_episodes
         self._fold(dtype)
@@ -509,15 +510,13 @@ class PatchSequence(Unrolled):
             latent += self._named["c_latent"]
         np.clip(latent, 0, layers.LARGEST_OUTPUT, out=latent)
         self._latent = latent.reshape(n_pictures, *policy.grid, policy.proj_dim)
-        whole = {name: array[None] for name, array in self._named.items()}
-        self._head = DenseHeadSequence(policy._dense_head, whole, self._latent)
+        self._head = DenseHeadSequence(policy._dense_head, self._whole, self._latent)
         actions = self._head.outputs.reshape(policy.n_actions, n_steps, n_episodes)
         self.actions = np.ascontiguousarray(actions.swapaxes(0, 1))
 
     def _fold(self, dtype: type) -> None:
         """Make the queries, and one matrix each of what makes keys and values of pixels."""
-        policy, named = self.policy, self._named
-        whole = {name: array[None] for name, array in named.items()}
+        policy, named, whole = self.policy, self._named, self._whole
         self._queries = policy._queries(whole)[0].astype(dtype)
         if policy.hidden_size:
             self._to_keys = named["w_key"].T
@@ -572,7 +571,7 @@ class PatchSequence(Unrolled):
         together = np.concatenate([one.rows for one in different])
         rows = np.ascontiguousarray(together[:, : seen.shape[2]].reshape(-1, n_steps, n_channels).swapaxes(0, 1))
         actions = np.repeat(previous_actions, self._sizes, axis=2)
-        lstm = policy._fold_cells({name: array[None] for name, array in self._named.items()}, seen.dtype.type)
+        lstm = policy._fold_cells(self._whole, seen.dtype.type)
         self._cells = policy._remember(lstm, rows, actions, *np.split(together[:, seen.shape[2] :], 2, axis=1))
         heard = 0.5 * self._cells.heard[:, 1:].swapaxes(1, 2)
         counts = [one.counts for one in different]
@@ -618,20 +617,31 @@ class PatchSequence(Unrolled):
     def _gradient(self, d_actions: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
         n_pictures = len(self._latent)
         d_outputs = d_actions.swapaxes(0, 1).reshape(self.policy.n_actions, n_pictures)
-        d_picture, d_head = self._head.gradient(d_outputs)
-        latent = self._latent
+        head, latent, looks = self._head, self._latent, self._looks
+        some = np.flatnonzero(d_outputs.any(axis=0))
+        if 2 * len(some) <= n_pictures and not self.policy.hidden_size:
+            # What has no slope has no part in the gradient; one is always left.
+            some = some if len(some) else np.zeros(1, int)
+            d_outputs, latent = d_outputs[:, some], latent[some]
+            number, place = np.divmod(some, self._at_once)
+            looks = [looks[one].choose(place[number == one]) for one in np.unique(number)]
+            head = DenseHeadSequence(self.policy._dense_head, self._whole, latent)
+        d_picture, d_head = head.gradient(d_outputs)
         np.multiply(d_picture, latent > 0, out=d_picture)
-        d_latents = d_picture.reshape(n_pictures, -1, latent.shape[-1])
-        return {**self._back_through_attention(d_latents, d_hidden), **d_head}
+        d_latents = d_picture.reshape(len(latent), -1, latent.shape[-1])
+        return {**self._back_through_attention(looks, d_latents, d_hidden), **d_head}
 
-    def _back_through_attention(self, d_latents: np.ndarray, d_hidden: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return the gradients of what makes the latent codes, from those by them (picture, place, channel)."""
+    def _back_through_attention(
+        self, looks: list[_Look], d_latents: np.ndarray, d_hidden: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return the gradients of what makes the latent codes of looks, by those (picture, place, channel)."""
         policy = self.policy
         totals = [np.zeros_like(array) for array in (self._queries, self._to_keys, self._to_values, self._constant)]
         d_queries, d_to_keys, d_to_values, d_constant = totals
         d_gain, d_bias = np.zeros((2, policy.proj_dim), d_latents.dtype)
         d_heard = []
-        for look, d_latent in zip(self._looks, as_blocks(d_latents, self._at_once)):
+        ends = np.cumsum([len(look.sums) for look in looks])
+        for look, d_latent in zip(looks, np.split(d_latents, ends[:-1])):
             if policy.norm_weights:
                 d_gain += np.einsum("pmc,pmc->c", d_latent, look.normed)
                 d_bias += np.add.reduce(d_latent, axis=(0, 1))
@@ -705,3 +715,12 @@ class _Look(NamedTuple):
     log_totals: np.ndarray
     normed: np.ndarray
     scale: np.ndarray
+
+    def choose(self, chosen: np.ndarray) -> _Look:
+        """Return the look at some of the pictures, by their numbers."""
+        ends = np.cumsum([len(keys) for keys in self.keys])
+        rows = np.concatenate([np.arange(ends[one] - len(self.keys[one]), ends[one]) for one in chosen])
+        keys, values = ([parts[one] for one in chosen] for parts in (self.keys, self.values))
+        arrays = (array[chosen] for array in (self.sums, self.log_totals, self.normed, self.scale))
+        counts = [self.counts[one] for one in chosen]
+        return _Look(self.heard[rows], self.pixels[rows], keys, values, counts, *arrays)
