@@ -7,8 +7,7 @@ Times are medians over repetitions. With PyTorch installed, the same network wit
 step there, its LSTM fused over the whole sequence; both must come to the same loss and gradient. Ours and theirs
 take turns, so that what else the machine does falls on both. NumPy has one thread, PyTorch all cores.
 
-The gradient is also worked out in two halves, one after the other, by two processes and by two threads: of these
-sequences, and of 64 single pictures of noise for the shipped agents that see. A run takes whichever is faster.
+The gradient is also worked out in two halves, one after the other and by two processes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import machine  # before NumPy: OpenBLAS splits even small products over its threads, which wait for each other
 import numpy as np
@@ -139,7 +137,7 @@ def measure(name, policy, repetitions):
 
 
 def measure_sharing(name, policy, params, observations, repetitions):
-    """Print the time of a lesson's gradient, worked out alone, by two processes and by two threads."""
+    """Print the time of a lesson's gradient, worked out alone and by two processes."""
     n_steps, n_features, _, n_episodes = observations.shape
     rng = np.random.default_rng(0)
     previous, labels = rng.uniform(-1, 1, (2, n_steps, policy.n_actions, n_episodes)).astype(np.float32)
@@ -147,11 +145,10 @@ def measure_sharing(name, policy, params, observations, repetitions):
         policy, params, np.zeros((0, 1)), 0.0, observations, previous, labels, np.ones((n_steps, n_episodes), bool),
         np.zeros((n_steps, n_features, n_episodes), np.int16), None, n_steps * n_episodes,
     )  # fmt: skip
-    with ps.ProcessExecutor(2) as processes, ThreadPoolExecutor(2) as threads:
-        maps = (map, processes.map, threads.map)
-        alone, *shared = take_turns([lambda some=some: add(some(study, lesson.parts())) for some in maps], repetitions)
-    told = ", ".join(f"two {what} {taken:.3f} s" for what, taken in zip(("processes", "threads"), shared))
-    print(f"{name}, its gradient: {alone:.3f} s alone, {told}")
+    with ps.ProcessExecutor(2) as processes:
+        maps = (map, processes.map)
+        alone, shared = take_turns([lambda some=some: add(some(study, lesson.parts())) for some in maps], repetitions)
+    print(f"{name}, its gradient: {alone:.3f} s alone, two processes {shared:.3f} s")
 
 
 def measure_memory(name):
@@ -179,10 +176,6 @@ def main():
         measure_memory(name)
     params, observations, _, _ = make_batch(POLICIES["published"])
     measure_sharing("published sizes", POLICIES["published"], params, observations[:, :, None], options.repetitions)
-    for name in ("carracing-driver", "pong-player"):
-        policy, params = ps.load_model(name)
-        pictures = np.random.default_rng(0).integers(0, 256, (1, 196, policy.n_channels, N_EPISODES))
-        measure_sharing(name, policy, params, pictures.astype(np.float32), options.repetitions)
 
 
 if __name__ == "__main__":

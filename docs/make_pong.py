@@ -3,12 +3,15 @@
     python docs/make_pong.py facts
     python docs/make_pong.py memory
     python docs/make_pong.py teachers
+    python docs/make_pong.py astray
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
 `facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has networks
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
+`astray` prints how soon the
+player is back in the courts of its games after a wrong step, and what it meets after lost points.
 `look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the fewest
 others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more of its
 patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without
@@ -47,6 +50,8 @@ EPISODES = 8
 N_STICKY = 5  # games with sticky actions
 N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their steps, at most
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
+N_WRONG, N_CYCLE, N_BACK = 30, 460, 40  # wrong steps of each game, among its first steps; and steps to be back in
+KEYS = 0, 2, 3  # rest, up and down
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
 STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
@@ -74,6 +79,8 @@ def main() -> None:
     job.set_defaults(run=lambda options: memory())
     job = jobs.add_parser("teachers", help="score the players that teach, with sticky actions")
     job.set_defaults(run=lambda options: teachers())
+    job = jobs.add_parser("astray", help="see how the player comes back after a wrong step, and after lost points")
+    job.set_defaults(run=lambda options: astray())
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -288,6 +295,45 @@ def teachers() -> None:
                 reward, over = world.step(int(np.argmax(play())))[1:3]
                 points, n_steps = points + reward, n_steps + 1
             print(f"{teacher.kind}, game {seed}: {points} points ahead after {n_steps} steps", flush=True)
+
+
+def astray() -> None:
+    """Print how the player comes back to the courts of its games after a wrong step, and what it meets if behind."""
+    cut, world = ps.PongTask.seen.patches.cut, PongGame(0.0)
+    actions: dict[bytes, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    for step in whole_games(world):
+        actions[sorted_set(cut(step.stack))][step.action] += 1
+    known, generator, back, lost = set(actions), np.random.default_rng(0), 0, 0
+    for n_idle, _ in itertools.product(range(1, 5), range(N_WRONG)):
+        world.begin(n_idle)
+        at, other = generator.integers(20, N_CYCLE), int(generator.integers(1, len(KEYS)))
+        game = list(itertools.islice(steps(world, wrong_at(at, other, Player()(world))), at + N_BACK + N_CYCLE))
+        after = [sorted_set(cut(step.stack)) in known for step in game[at + N_BACK :]]
+        points = [step.points for step in game]
+        back, lost = back + all(after), lost + any(later < before for before, later in zip(points, points[1:]))
+    print(
+        f"{4 * N_WRONG} games with a wrong step: in {back} the player is back for good in courts of its games after "
+        f"{N_BACK} steps; in {lost} it loses a point"
+    )
+    n_known = len(actions)
+    for step in games_behind(PongGame(0.0, MOST_BEHIND)):
+        actions[sorted_set(cut(step.stack))][step.action] += 1
+    several = sum(len(counts) > 1 for counts in actions.values())
+    print(f"{N_BEHIND} games behind: {len(actions) - n_known} sets more; {several} of all sets have two answers")
+
+
+def wrong_at(at: int, other: int, play: Callable[[], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what does what the player does, but in one step the key that comes so many after its own."""
+    numbers = itertools.count()
+
+    def choose(stack: np.ndarray) -> np.ndarray:
+        outputs = play()
+        if next(numbers) == at:
+            own = KEYS.index(int(np.argmax(outputs)))
+            outputs = np.eye(len(outputs))[KEYS[(own + other) % len(KEYS)]]
+        return outputs
+
+    return choose
 
 
 def look_up() -> None:
