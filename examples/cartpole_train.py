@@ -29,7 +29,7 @@ WIDE = 250  # episodes where there are fifty inputs, which take ten times as lon
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--generations", type=int, default=750, help="of the teacher's evolution")
-    parser.add_argument("--rounds", type=int, default=170, help="of the invariant policy's lessons")
+    parser.add_argument("--rounds", type=int, default=200, help="of the invariant policy's lessons")
     parser.add_argument("--episodes", type=int, default=1000, help="that are scored at the end, for each number")
     parser.add_argument("--seed", type=int, default=1, help="of everything random")
     parser.add_argument("--out", type=Path, default=Path("runs/example"), help="folder for the run and the picture")
