@@ -10,12 +10,11 @@
 
 `facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has networks
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
-`astray` prints how soon the
-player is back in the courts of its games after a wrong step, and what it meets after lost points.
-`look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the fewest
-others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more of its
-patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without
-models it draws what is kept. `latent` draws images/pong-latent.png.
+`astray` prints how soon the player is back in the courts of its games after a wrong step, and what it meets after lost
+points. `look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the
+fewest others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more
+of its patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones;
+without models it draws what is kept. `latent` draws images/pong-latent.png.
 """
 
 from __future__ import annotations
@@ -93,6 +92,9 @@ def main() -> None:
     options.run(options)
 
 
+Answers = dict[bytes, "collections.Counter[int]"]  # by the set of patches that is seen, how often what was done
+
+
 class Step(NamedTuple):
     """A step of a game: what is seen before it (frame, row, column), what is chosen, and the points made before."""
 
@@ -136,9 +138,19 @@ def sorted_set(patches: np.ndarray) -> bytes:
     return patches[np.lexsort(patches.T[::-1])].tobytes()
 
 
+def seen_set(step: Step) -> bytes:
+    """Return the set of patches that is seen in a step."""
+    return sorted_set(ps.PongTask.seen.patches.cut(step.stack))
+
+
+def note(actions: Answers, lessons: Iterable[Step]) -> None:
+    """Count what is done in each step, by the set of patches that is seen."""
+    for step in lessons:
+        actions[seen_set(step)][step.action] += 1
+
+
 def facts() -> None:
     """Print what there is to learn in Pong, and what a set of patches shows."""
-    cut = ps.PongTask.seen.patches.cut
     games: dict[tuple, list[int]] = collections.defaultdict(list)
     world = PongGame(0.0)
     for n_idle in range(1, N_STARTS + 1):
@@ -147,11 +159,8 @@ def facts() -> None:
         courts = [court[1:3] for court in (world.look() for _ in first_rally) if court.has_ball]
         games[tuple(courts)].append(n_idle)
     print(f"{N_STARTS} starts, {len(games)} games once there is a ball: idle frames {list(games.values())}")
-    actions: dict[bytes, collections.Counter[int]] = collections.defaultdict(collections.Counter)
-    for n_idle, *_ in games.values():
-        world.begin(n_idle)
-        for step in played(world):
-            actions[sorted_set(cut(step.stack))][step.action] += 1
+    actions: Answers = collections.defaultdict(collections.Counter)
+    note(actions, whole_games(world, [n_idle for n_idle, *_ in games.values()]))
     n_steps = sum(sum(counts.values()) for counts in actions.values())
     apart = sum(sum(counts.values()) - max(counts.values()) for counts in actions.values())
     print(f"{n_steps} steps, {len(actions)} sets of patches; in {apart} steps the player does other than mostly")
@@ -299,27 +308,23 @@ def teachers() -> None:
 
 def astray() -> None:
     """Print how the player comes back to the courts of its games after a wrong step, and what it meets if behind."""
-    cut, world = ps.PongTask.seen.patches.cut, PongGame(0.0)
-    actions: dict[bytes, collections.Counter[int]] = collections.defaultdict(collections.Counter)
-    for step in whole_games(world):
-        actions[sorted_set(cut(step.stack))][step.action] += 1
+    world, actions = PongGame(0.0), collections.defaultdict(collections.Counter)
+    note(actions, whole_games(world))
     known, generator, back, lost = set(actions), np.random.default_rng(0), 0, 0
     for n_idle, _ in itertools.product(range(1, 5), range(N_WRONG)):
         world.begin(n_idle)
         at, other = generator.integers(20, N_CYCLE), int(generator.integers(1, len(KEYS)))
         game = list(itertools.islice(steps(world, wrong_at(at, other, Player()(world))), at + N_BACK + N_CYCLE))
-        after = [sorted_set(cut(step.stack)) in known for step in game[at + N_BACK :]]
+        after = [seen_set(step) in known for step in game[at + N_BACK :]]
         points = [step.points for step in game]
         back, lost = back + all(after), lost + any(later < before for before, later in zip(points, points[1:]))
     print(
         f"{4 * N_WRONG} games with a wrong step: in {back} the player is back for good in courts of its games after "
         f"{N_BACK} steps; in {lost} it loses a point"
     )
-    n_known = len(actions)
-    for step in games_behind(PongGame(0.0, MOST_BEHIND)):
-        actions[sorted_set(cut(step.stack))][step.action] += 1
+    note(actions, games_behind(PongGame(0.0, MOST_BEHIND)))
     several = sum(len(counts) > 1 for counts in actions.values())
-    print(f"{N_BEHIND} games behind: {len(actions) - n_known} sets more; {several} of all sets have two answers")
+    print(f"{N_BEHIND} games behind: {len(actions) - len(known)} sets more; {several} of all sets have two answers")
 
 
 def wrong_at(at: int, other: int, play: Callable[[], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -344,9 +349,9 @@ def look_up() -> None:
     score_table(lambda: itertools.chain(whole_games(PongGame(0.0)), games_behind(PongGame(0.0, MOST_BEHIND))))
 
 
-def whole_games(world: PongGame) -> Iterator[Step]:
-    """Yield the steps of the player's four games."""
-    for n_idle in range(1, 5):
+def whole_games(world: PongGame, starts: Iterable[int] = range(1, 5)) -> Iterator[Step]:
+    """Yield the steps of the player's four games, by the idle frames that they begin with."""
+    for n_idle in starts:
         world.begin(n_idle)
         yield from played(world)
 

@@ -75,7 +75,7 @@ def test_occlusion_learns_from_the_worst_of_its_tries(tmp_path, monkeypatch):
     for tries in (1, n_tries):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / str(tries), occlusion=0.9, tries=tries, **settings)
     one, several = lessons
-    assert one.sources.shape[1] < 5 and several.alive.shape[1] == 5 * one.alive.shape[1]
+    assert one.sources.shape[1] < 5 and several.alive.shape[1] == n_tries * one.alive.shape[1]
     assert several.n_alive == one.n_alive == one.alive.sum()
     told = ("observations", "previous_actions", "labels", "alive", "sources")
     for field in told:
@@ -86,7 +86,8 @@ def test_occlusion_learns_from_the_worst_of_its_tries(tmp_path, monkeypatch):
     actions = STUDENT.unroll(PARAMS, several.observations, several.previous_actions, several.state).actions
     several = several._replace(params=PARAMS)
     errors = ((actions - several.labels) ** 2 * several.alive[:, None]).sum(axis=(0, 1)).reshape(-1, n_tries)
-    assert len(set(errors.argmax(axis=1))) > 1
+    more = errors.max(axis=1) - errors[:, 0]
+    assert (more > 1e-3).sum() > 3 and (more < 1e-6).any()
     chosen = errors.argmax(axis=1) + n_tries * np.arange(len(errors))
     worst = several._replace(**{field: getattr(several, field)[..., chosen] for field in told}, tries=1)
     worst = worst._replace(state=tuple(array[..., chosen] for array in several.state))

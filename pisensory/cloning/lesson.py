@@ -114,7 +114,7 @@ def study(lesson: Lesson) -> Outcome:
     squares, d_actions = _errors(lesson, unrolled.actions)
     alive = lesson.alive
     if lesson.tries > 1:
-        chosen = worst(squares.sum(axis=(0, 1)), lesson.tries)
+        chosen = _worst(squares.sum(axis=(0, 1)), lesson.tries)
         squares, d_actions, alive = squares * chosen, d_actions * chosen, alive & chosen
     n_actions = lesson.n_alive * d_actions.shape[1]
     loss, d_hidden, d_classifier = 0.0, None, lesson.classifier
@@ -131,7 +131,7 @@ def study(lesson: Lesson) -> Outcome:
     return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float(squares.sum()) / n_actions, loss)
 
 
-def worst(errors: np.ndarray, tries: int) -> np.ndarray:
+def _worst(errors: np.ndarray, tries: int) -> np.ndarray:
     """Return which have the largest errors (episode,) of each so many side by side, one of them: (episode,), bool."""
     by_sequence = errors.reshape(-1, tries)
     chosen = np.arange(tries) == np.argmax(by_sequence, axis=1)[:, None]
