@@ -94,6 +94,26 @@ def test_a_game_may_begin_behind():
         ps.PongTask(behind=21)
 
 
+def test_steps_may_slip():
+    def screens(slips, action):
+        game = pong.PongGame(0.0, slips=slips)
+        game.reset(2)
+        return np.array([game.step(action)[0] for _ in range(60)])
+
+    up, down = screens(1.0, 2), screens(1.0, 3)
+    np.testing.assert_array_equal(up, down)  # nothing of what is chosen is done
+    assert not np.array_equal(up, screens(0.0, 2)) and not np.array_equal(up, screens(0.0, 3))
+    # With a tenth of slips the paddle rests for some steps, and is elsewhere from then on.
+    same = (screens(0.1, 0) == screens(0.0, 0)).all(axis=(1, 2))
+    assert same[:3].all() and not same[20:].any()
+    run, _ = begin(ps.PongTask(slips=1.0), 4, [[0], [0]])
+    start, _ = begin(ps.PongTask(slips=1.0), 4, [[0], [0]])
+    play(run, [2] * 40), play(start, [3] * 40)
+    np.testing.assert_array_equal(run.plain._values, start.plain._values)
+    with pytest.raises(ps.InputError, match=r"slips must be at most 1, got 1\.5"):
+        ps.PongTask(slips=1.5)
+
+
 def test_a_share_of_the_patches_is_removed():
     task = ps.PongTask(perturbation=ps.Perturbation(removed=0.7))
     assert task.n_features == 59

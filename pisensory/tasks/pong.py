@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import check_bool, check_int, import_extra
+from ..errors import check_bool, check_int, check_positive, import_extra
 from ..layers.patches import Patches
 from .base import Perturbation
 from .frames import FramesRun, FramesTask, View, to_gray
@@ -28,7 +28,8 @@ _MOST_IDLE = 30  # frames at the start of an episode, at most
 _LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
-_DOWN = 3  # the number of that action
+_KEYS = 0, 2, 3  # the numbers of rest, up and down
+_DOWN = 3
 _CLOCK = 8  # the cell of the memory that counts frames
 _COUNTERS = [7, 9, 13, 14, 71, 75]  # others that count points and time, and change nothing of a rally
 
@@ -48,6 +49,7 @@ class PongTask(FramesTask):
         sticky: whether the action before goes on for one more frame with a probability of 0.25 a frame.
         max_lost: points lost with which an episode ends: 21, the game, or less, to learn from what led there.
         behind: points with which an episode may begin lost, at random buttons, 0 to so many: they are not in its score.
+        slips: how likely in a step rest, up or down by chance is done, whatever was chosen: to learn how to go on.
 
     Raises:
         InputError: for an option that is not of its kind.
@@ -64,6 +66,7 @@ class PongTask(FramesTask):
     sticky: bool = False
     max_lost: int = GAME
     behind: int = 0
+    slips: float = 0.0
 
     kind: ClassVar[str] = "pong"
     n_actions: ClassVar[int] = 6  # type: ignore[misc]
@@ -76,17 +79,18 @@ class PongTask(FramesTask):
         object.__setattr__(self, "sticky", check_bool("sticky", self.sticky))
         object.__setattr__(self, "max_lost", check_int("max_lost", self.max_lost, 1, GAME))
         object.__setattr__(self, "behind", check_int("behind", self.behind, 0, GAME - 1))
+        object.__setattr__(self, "slips", check_positive("slips", self.slips, allow_zero=True, maximum=1.0))
         super().__post_init__()
         import_extra("ale_py", "atari")
 
     @property
     def env_key(self) -> tuple:
-        """Environments differ in whether actions are sticky, and in how far behind games begin."""
-        return self.kind, self.sticky, self.behind
+        """Environments differ in whether actions are sticky, in how far behind games begin, and in slips."""
+        return self.kind, self.sticky, self.behind, self.slips
 
     def make_env(self) -> Any:
         """Return a new game."""
-        return PongGame(STICKINESS if self.sticky else 0.0, self.behind)
+        return PongGame(STICKINESS if self.sticky else 0.0, self.behind, self.slips)
 
     def act(self, env: Any, outputs: np.ndarray) -> int:
         """Return the number of the largest output."""
@@ -149,9 +153,10 @@ class PongGame:
     Args:
         stickiness: how likely the action before goes on for one more frame.
         behind: points with which an episode may begin lost, at most.
+        slips: how likely a random one of the keys is pressed in a step, whatever was chosen.
     """
 
-    def __init__(self, stickiness: float, behind: int = 0) -> None:
+    def __init__(self, stickiness: float, behind: int = 0, slips: float = 0.0) -> None:
         library = import_extra("ale_py", "atari")
         library.ALEInterface.setLoggerMode(library.LoggerMode.Error)  # no banner
         self._ale = library.ALEInterface()
@@ -161,7 +166,7 @@ class PongGame:
         with quiet():
             self._ale.loadROM(library.roms.get_rom_path("pong"))
         self._actions = self._ale.getMinimalActionSet()
-        self._stickiness, self._behind = stickiness, behind
+        self._stickiness, self._behind, self._slips = stickiness, behind, slips
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a game; return the gray picture (row, column)."""
@@ -174,7 +179,7 @@ class PongGame:
     def _lose(self, n_points: int) -> None:
         """Push random buttons, each for some steps, until so many points are lost."""
         while n_points > 0:
-            action = int(self._generator.choice((0, 2, 3)))
+            action = int(self._generator.choice(_KEYS))
             for _ in range(int(self._generator.integers(1, _LONGEST_PRESS + 1))):
                 n_points -= sum(self.advance(action)) < 0
         self._show()
@@ -189,6 +194,8 @@ class PongGame:
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play four frames; return the gray picture (row, column), the points won, and whether the game is over."""
+        if self._slips and self._generator.random() < self._slips:
+            action = int(self._generator.choice(_KEYS))
         reward = 0
         for frame in range(_SKIP):
             if not (self._stickiness and self._generator.random() < self._stickiness):
