@@ -4,6 +4,7 @@
     python docs/make_pong.py memory
     python docs/make_pong.py teachers
     python docs/make_pong.py astray
+    python docs/make_pong.py mistakes MODEL
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
@@ -11,10 +12,12 @@
 `facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has networks
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
 `astray` prints how soon the player is back in the courts of its games after a wrong step, and what it meets after lost
-points. `look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the
-fewest others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more
-of its patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones;
-without models it draws what is kept. `latent` draws images/pong-latent.png.
+points. `mistakes` prints how often a model does other than the player there, and in the courts of the player's games,
+with none and with three tenths of its patches removed. `look-up` plays by heart, with patches removed: it does what the
+player did where it saw these patches and the fewest others, in its four games, or also after points that were lost.
+`occlusion` scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
+images/pong-occlusion.png beside the published ones; without models it draws what is kept. `latent` draws
+images/pong-latent.png.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their ste
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_WRONG, N_CYCLE, N_BACK = 30, 460, 40  # wrong steps of each game, among its first steps; and steps to be back in
 KEYS = 0, 2, 3  # rest, up and down
+MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
+N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
 STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
@@ -80,6 +85,9 @@ def main() -> None:
     job.set_defaults(run=lambda options: teachers())
     job = jobs.add_parser("astray", help="see how the player comes back after a wrong step, and after lost points")
     job.set_defaults(run=lambda options: astray())
+    job = jobs.add_parser("mistakes", help="see in which of the player's courts a model does other than the player")
+    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
+    job.set_defaults(run=lambda options: mistakes(options.model))
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -310,12 +318,9 @@ def astray() -> None:
     """Print how the player comes back to the courts of its games after a wrong step, and what it meets if behind."""
     world, actions = PongGame(0.0), collections.defaultdict(collections.Counter)
     note(actions, whole_games(world))
-    known, generator, back, lost = set(actions), np.random.default_rng(0), 0, 0
-    for n_idle, _ in itertools.product(range(1, 5), range(N_WRONG)):
-        world.begin(n_idle)
-        at, other = generator.integers(20, N_CYCLE), int(generator.integers(1, len(KEYS)))
-        game = list(itertools.islice(steps(world, wrong_at(at, other, Player()(world))), at + N_BACK + N_CYCLE))
-        after = [seen_set(step) in known for step in game[at + N_BACK :]]
+    known, back, lost = set(actions), 0, 0
+    for game in games_astray(world, N_BACK + N_CYCLE):
+        after = [seen_set(step) in known for step in game[N_BACK:]]
         points = [step.points for step in game]
         back, lost = back + all(after), lost + any(later < before for before, later in zip(points, points[1:]))
     print(
@@ -325,6 +330,56 @@ def astray() -> None:
     note(actions, games_behind(PongGame(0.0, MOST_BEHIND)))
     several = sum(len(counts) > 1 for counts in actions.values())
     print(f"{N_BEHIND} games behind: {len(actions) - len(known)} sets more; {several} of all sets have two answers")
+
+
+def games_astray(world: PongGame, n_steps: int) -> Iterator[list[Step]]:
+    """Yield the steps of the player's games that follow a wrong one."""
+    generator = np.random.default_rng(0)
+    for n_idle, _ in itertools.product(range(1, 5), range(N_WRONG)):
+        world.begin(n_idle)
+        at, other = generator.integers(20, N_CYCLE), int(generator.integers(1, len(KEYS)))
+        game = steps(world, wrong_at(at, other, Player()(world)))
+        yield list(itertools.islice(game, at + 1, at + 1 + n_steps))
+
+
+def mistakes(model: str) -> None:
+    """Print how often a model does other than the player, with all patches and with three tenths removed."""
+    policy, params = load_model(model)[:2]
+    world, known = PongGame(0.0), set()
+    groups = {
+        "in its games": whole_games(world),
+        f"in the {N_BACK} steps after a wrong one": itertools.chain.from_iterable(games_astray(world, N_BACK)),
+        "behind": games_behind(PongGame(0.0, MOST_BEHIND)),
+    }
+    for name, lessons in groups.items():
+        actions, patches = collections.defaultdict(collections.Counter), {}
+        for step in lessons:
+            if (seen := seen_set(step)) not in known:
+                actions[seen][step.action] += 1
+                patches[seen] = ps.PongTask.seen.patches.cut(step.stack)
+        known |= set(actions)
+        right = np.array([[key in counts for key in KEYS] for counts in actions.values()])
+        stacked = np.stack(list(patches.values()), axis=-1).astype(np.float32)  # feature, channel, set
+        whole = (~answered(policy, params, stacked, right)).mean()
+        generator, wrong = np.random.default_rng(0), []
+        for _ in range(N_CHOICES):
+            kept = np.sort(generator.permutation(len(stacked))[: count_left(len(stacked), REMOVED)])
+            wrong.append((~answered(policy, params, stacked[kept], right)).mean())
+        print(
+            f"{name}, {len(right)} sets: wrong in {100 * whole:.2f} %; with {REMOVED:g} removed in "
+            f"{100 * np.mean(wrong):.2f} %, in none with {wrong.count(0.0)} of {N_CHOICES} choices",
+            flush=True,
+        )
+
+
+def answered(policy: Any, params: np.ndarray, patches: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return whether a policy does what is right (set, key) with patches (feature, channel, set), for each set."""
+    keys = np.array([KEYS.index(MEANS.get(action, action)) for action in range(6)])
+    answers = [
+        keys[np.argmax(policy.unroll(params, some[None]).actions[0], axis=0)]
+        for some in np.array_split(patches, 1 + patches.shape[2] // 128, axis=2)
+    ]
+    return np.take_along_axis(right, np.concatenate(answers)[:, None], axis=1)[:, 0]
 
 
 def wrong_at(at: int, other: int, play: Callable[[], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
