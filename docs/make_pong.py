@@ -42,7 +42,7 @@ from pisensory.figures.style import INK, PALETTE, PAPER, new_figure, sequential,
 from pisensory.files import atomic_write, write_text
 from pisensory.layers.patches import Patches
 from pisensory.tasks.perturbation import count_left
-from pisensory.tasks.pong import GAME, STICKINESS, PongGame
+from pisensory.tasks.pong import GAME, KEYS, STICKINESS, PongGame
 from pisensory.teachers.player import Player, Returner
 
 DOCS = Path(__file__).parent
@@ -53,7 +53,6 @@ N_STICKY = 5  # games with sticky actions
 N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their steps, at most
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_WRONG, N_CYCLE, N_BACK = 30, 460, 40  # wrong steps of each game, among its first steps; and steps to be back in
-KEYS = 0, 2, 3  # rest, up and down
 MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
 N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
 N_STARTS = 30  # idle frames at the start, at most

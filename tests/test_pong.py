@@ -107,9 +107,10 @@ def test_steps_may_slip():
     same = (screens(0.1, 0) == screens(0.0, 0)).all(axis=(1, 2))
     assert same[:3].all() and not same[20:].any()
     run, _ = begin(ps.PongTask(slips=1.0), 4, [[0], [0]])
-    start, _ = begin(ps.PongTask(slips=1.0), 4, [[0], [0]])
-    play(run, [2] * 40), play(start, [3] * 40)
-    np.testing.assert_array_equal(run.plain._values, start.plain._values)
+    other, _ = begin(ps.PongTask(slips=1.0), 4, [[0], [0]])
+    play(run, [2] * 40)
+    play(other, [3] * 40)
+    np.testing.assert_array_equal(run.plain._values, other.plain._values)
     with pytest.raises(ps.InputError, match=r"slips must be at most 1, got 1\.5"):
         ps.PongTask(slips=1.5)
 

@@ -122,7 +122,7 @@ def test_the_memory_says_where_the_knob_is_and_the_player_where_the_paddle_will_
         plan = int(generator.integers(len(player._PLANS))) if number % 4 else upwards
         expected, knob = player._reach(court, 2 * player._AHEAD)[plan], court.knob
         for move in player._PLANS[plan]:
-            game.advance(player._ACTIONS[player._MOVES.index(int(move))])
+            game.advance(player.KEYS[player._MOVES.index(int(move))])
             knob, found = np.clip(knob + pong.TURN * move, *pong.ENDS), game.look().knob
             knobs.append(found - knob)
             beyond += found < 20

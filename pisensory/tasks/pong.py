@@ -19,6 +19,7 @@ from .libraries import quiet
 SIZE = 84  # rows and columns of the picture that agents see
 HIDDEN = 10  # its rows at the top, where the score stands: they are black
 GAME = 21  # points
+KEYS = 0, 2, 3  # the numbers of the actions rest, up and down
 STICKINESS = 0.25  # how likely an action goes on for one more frame, where actions are sticky
 TURN = 160 / 7  # rows that the knob turns in a step
 ENDS = 0.8, 190.5  # the rows between which it turns
@@ -28,8 +29,7 @@ _MOST_IDLE = 30  # frames at the start of an episode, at most
 _LONGEST_PRESS = 12  # steps that a random button is held, at most
 _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
-_KEYS = 0, 2, 3  # the numbers of rest, up and down
-_DOWN = 3
+_DOWN = KEYS[2]
 _CLOCK = 8  # the cell of the memory that counts frames
 _COUNTERS = [7, 9, 13, 14, 71, 75]  # others that count points and time, and change nothing of a rally
 
@@ -179,7 +179,7 @@ class PongGame:
     def _lose(self, n_points: int) -> None:
         """Push random buttons, each for some steps, until so many points are lost."""
         while n_points > 0:
-            action = int(self._generator.choice(_KEYS))
+            action = int(self._generator.choice(KEYS))
             for _ in range(int(self._generator.integers(1, _LONGEST_PRESS + 1))):
                 n_points -= sum(self.advance(action)) < 0
         self._show()
@@ -195,7 +195,7 @@ class PongGame:
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play four frames; return the gray picture (row, column), the points won, and whether the game is over."""
         if self._slips and self._generator.random() < self._slips:
-            action = int(self._generator.choice(_KEYS))
+            action = int(self._generator.choice(KEYS))
         reward = 0
         for frame in range(_SKIP):
             if not (self._stickiness and self._generator.random() < self._stickiness):

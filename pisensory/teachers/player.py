@@ -16,11 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..tasks.pong import ENDS, TURN, reading
+from ..tasks.pong import ENDS, KEYS, TURN, reading
 from .base import Teacher
 
-_MOVES = (0, -1, 1)  # rest, up, down: what the knob does
-_ACTIONS = (0, 2, 3)  # their numbers in the game
+_MOVES = (0, -1, 1)  # what the knob does by each of KEYS
 _AHEAD = 5  # actions planned
 _PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
 # Of equal plans, the one that moves less, and that moves sooner: when is then not so important.
@@ -113,7 +112,7 @@ class Player(Teacher):
                 chosen = self._choose(world, hand)
             costs = hand.costs(court, chosen)
             outputs = np.full(6, -1.0)
-            for move, action in zip(_MOVES, _ACTIONS):
+            for move, action in zip(_MOVES, KEYS):
                 more = costs[_PLANS[:, 0] == move].min() - costs.min()
                 outputs[action] = 1 - _MARGIN - (2 - _MARGIN) * min(1.0, more / self.softness)
             outputs[_best_action(costs)] = 1
@@ -229,7 +228,7 @@ class _Hand:
 
 def _best_action(costs: np.ndarray) -> int:
     """Return the number of the action with which the cheapest of _PLANS begins, by what they cost (plan,)."""
-    return _ACTIONS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))]
+    return KEYS[_MOVES.index(int(_PLANS[np.argmin(costs), 0]))]
 
 
 def _bounce(row: float) -> float:
