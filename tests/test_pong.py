@@ -1,12 +1,14 @@
 """Pong: its picture, its options, and the promises that hold bit for bit."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 
 import pisensory as ps
 from pisensory.tasks import pong, task_from_config, task_from_text
+from pisensory.teachers.player import Returner
 
 pytest.importorskip("ale_py")
 
@@ -92,6 +94,51 @@ def test_a_game_may_begin_behind():
     np.testing.assert_array_equal(lost[:2], -ps.rollout(policy, params, task, 2, seed=148).returns[0])
     with pytest.raises(ps.InputError, match="behind must be at most 20, got 21"):
         ps.PongTask(behind=21)
+
+
+def test_a_game_behind_may_begin_with_every_ball_that_follows_a_lost_point():
+    def serve(game):
+        while not ((court := game.look()).has_ball and court.column < 110):
+            game.advance(3)
+        return court.column, court.down, court.late
+
+    game, serves = pong.PongGame(0.0, 1), {}
+    for seed in range(60):
+        game.reset(seed)
+        serves.setdefault(serve(game), set()).add(game.memory())
+    later = {place: memories for place, memories in serves.items() if place[0] >= 80}
+    ways = {(column % 2, down, late) for column, down, late in later}
+    assert ways == set(itertools.product((0, 1), (4, -4), (0, 1)))
+    assert {column for column, *_ in later} == {80, 81, 82, 83}
+    # In a whole game, too, the paddle moves in other frames once a point was won in another frame of its step.
+    for n_idle, place in ((19, (81, -4, 0)), (22, (80, -4, 1)), (28, (80, 4, 1))):
+        whole = pong.PongGame(0.0)
+        whole.begin(n_idle)
+        play = Returner()(whole)
+        while sum(whole.advance(int(np.argmax(play())))) < 1:
+            pass
+        for _ in range(2):
+            while sum(whole.advance(3)) > -1:
+                pass
+        assert serve(whole) == place
+        assert whole.memory() in later[place]
+
+
+@pytest.mark.parametrize("cell", [2, 69])
+def test_cells_that_only_count_change_nothing_of_a_rally(cell):
+    def rally(value):
+        game, generator = pong.PongGame(0.0), np.random.default_rng(0)
+        game.begin(5)
+        if value is not None:
+            game._ale.setRAM(cell, value)
+        return [(*game.step(int(generator.choice(pong.KEYS)))[:2], game.memory()) for _ in range(200)]
+
+    pictures, rewards, memories = zip(*rally(None))
+    assert sum(rewards) < -2
+    for value in (17, 255):
+        same_pictures, same_rewards, same_memories = zip(*rally(value))
+        np.testing.assert_array_equal(pictures, same_pictures)
+        assert (rewards, memories) == (same_rewards, same_memories)
 
 
 def test_steps_may_slip():

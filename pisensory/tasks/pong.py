@@ -31,7 +31,8 @@ _VIEW = View(Patches(6, 6), n_frames=4, size=SIZE)
 _PICTURE_SCALE = 3
 _DOWN = KEYS[2]
 _CLOCK = 8  # the cell of the memory that counts frames
-_COUNTERS = [7, 9, 13, 14, 71, 75]  # others that count points and time, and change nothing of a rally
+_SPEED_DOWN = 56  # that of the rows that the ball flies down in a frame, below zero if it flies up
+_COUNTERS = [2, 7, 9, 13, 14, 69, 71, 75]  # others that count points and time, and change nothing of a rally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,11 +178,24 @@ class PongGame:
         return self.picture, {}
 
     def _lose(self, n_points: int) -> None:
-        """Push random buttons, each for some steps, until so many points are lost."""
-        while n_points > 0:
+        """Push random buttons, each for some steps, until so many points are lost; the next ball may come in any way.
+
+        It flies up or down as the last one did, and the frames in which the paddle moves are tied to where it comes on
+        until a point is won. In a whole game all that changes, so chance sets it here.
+        """
+        lost = 0
+        while lost < n_points:
             action = int(self._generator.choice(KEYS))
             for _ in range(int(self._generator.integers(1, _LONGEST_PRESS + 1))):
-                n_points -= sum(self.advance(action)) < 0
+                lost += sum(self.advance(action)) < 0
+                if lost == n_points:
+                    break
+        if n_points:
+            memory = self._ale.getRAM()
+            is_other_frame, flies_up = self._generator.integers(2, size=2)
+            self._ale.setRAM(_CLOCK, int(memory[_CLOCK]) ^ int(is_other_frame))
+            speed = abs(int(memory[_SPEED_DOWN].astype(np.int8)))
+            self._ale.setRAM(_SPEED_DOWN, (-speed if flies_up else speed) % 256)
         self._show()
 
     def begin(self, n_idle: int) -> None:
@@ -208,11 +222,11 @@ class PongGame:
 
     def look(self) -> Court:
         """Return what the console's memory says of the court."""
-        memory, late = self._ale.getRAM(), self._ale.getEpisodeFrameNumber() % 2 == 0
-        down, across = _SKIP * memory[[56, 58]].view(np.int8).astype(int)
+        memory = self._ale.getRAM()
+        down, across = _SKIP * memory[[_SPEED_DOWN, 58]].view(np.int8).astype(int)
         return Court(
             bool(memory[54]), int(memory[49]) - 49, int(memory[54]) - 14, -int(across), int(down), int(memory[51]) - 13,
-            int(memory[50]) - 15, self._find_knob(), int(late),
+            int(memory[50]) - 15, self._find_knob(), int(memory[_CLOCK]) % 2,
         )  # fmt: skip
 
     def _find_knob(self) -> float:
@@ -226,8 +240,9 @@ class PongGame:
 
     def _read_knob(self) -> float:
         """Return the row in which the console reads the knob."""
-        if self._ale.getEpisodeFrameNumber() % 2:
-            return int(self._ale.getRAM()[4]) - 13.5
+        memory = self._ale.getRAM()
+        if not memory[_CLOCK] % 2:
+            return int(memory[4]) - 13.5
         with self.rehearsal():  # in every second frame the cell is that of the other paddle's
             self._ale.act(self._actions[0])
             return int(self._ale.getRAM()[4]) - 13.5
