@@ -6,7 +6,8 @@
 
 takes the best policy of the last run, scores it on 10,000 episodes (--episodes) in order and shuffled, and writes
 pisensory/models/NAME.npz, with --single in numbers of 32 bits, with --half of 16; the settings and some 100 lines of
-the metrics of every run go to docs/runs/NAME.
+the metrics of every run go to docs/runs/NAME. With --mean 2 the parameters are the mean of those of the last two runs,
+which began alike.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def main():
     parser.add_argument("--after", metavar="MODEL", help="a shipped model that the first stage began with")
     parser.add_argument("--episodes", type=int, default=10_000, help="to score it on")
     parser.add_argument("--task", help="that it is for, if it was trained on a mixture; or a mixture of one")
+    parser.add_argument("--mean", type=int, default=1, metavar="N", help="take the mean of the last N runs' parameters")
     parser.add_argument("--robust", action="store_true", help="score it reshuffled and with noise inputs, too")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--single", action="store_const", const=np.float32, dest="type", help="keep numbers of 32 bits")
@@ -90,8 +92,14 @@ def main():
     if len(options.stages) % 2:
         parser.error("give a command after every run folder")
     stages = [(Path(run_dir), command) for run_dir, command in zip(options.stages[::2], options.stages[1::2])]
+    if not 1 <= options.mean <= len(stages):
+        parser.error(f"--mean must be 1 to {len(stages)}, the number of run folders, got {options.mean}")
 
-    policy, params, about = load_policy_about(stages[-1][0] / "best.npz")
+    policy, _, about = load_policy_about(stages[-1][0] / "best.npz")
+    last = [load_policy_about(run_dir / "best.npz")[:2] for run_dir, _ in stages[-options.mean :]]
+    if any(other != policy for other, _ in last):
+        parser.error("--mean is of runs of one network, and those of these folders differ")
+    params = np.mean([params for _, params in last], axis=0)
     before = describe_model(options.after)["training"]["stages"] if options.after else []
     described = before + [describe_stage(run_dir, command) for run_dir, command in stages]
     training = {
