@@ -50,6 +50,7 @@ class PongTask(FramesTask):
         sticky: whether the action before goes on for one more frame with a probability of 0.25 a frame.
         max_lost: points lost with which an episode ends: 21, the game, or less, to learn from what led there.
         behind: points with which an episode may begin lost, at random buttons, 0 to so many: they are not in its score.
+            The next ball then is any of those that may follow a lost point.
         slips: how likely in a step rest, up or down by chance is done, whatever was chosen: to learn how to go on.
 
     Raises:
