@@ -10,12 +10,11 @@ Two cores so learn from twice as many steps of descent, of which none waits for 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
-from pisensory.files import read_npz, write_npz
+from pisensory.files import read_json, read_npz, write_npz
 
 SHARED = "params", "mean"
 
@@ -25,7 +24,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="of `pisensory clone`, none under way")
     options = parser.parse_args()
-    policies = [json.loads((run_dir / "config.json").read_text())["policy"] for run_dir in options.runs]
+    policies = [read_json(run_dir / "config.json")["policy"] for run_dir in options.runs]
     if any(policy != policies[0] for policy in policies):
         parser.error("the runs are of different networks")
     paths = [run_dir / "checkpoint.npz" for run_dir in options.runs]

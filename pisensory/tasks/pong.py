@@ -174,16 +174,14 @@ class PongGame:
         """Begin a game; return the gray picture (row, column)."""
         self._generator = np.random.default_rng(seed)
         self.begin(int(self._generator.integers(1, _MOST_IDLE + 1)))
-        if self._behind:
-            self._lose(int(self._generator.integers(self._behind + 1)))
+        if self._behind and (n_points := int(self._generator.integers(self._behind + 1))):
+            self._lose(n_points)
+            self._vary_serve()
+            self._show()
         return self.picture, {}
 
     def _lose(self, n_points: int) -> None:
-        """Push random buttons, each for some steps, until so many points are lost; the next ball may come in any way.
-
-        It flies up or down as the last one did, and the frames in which the paddle moves are tied to where it comes on
-        until a point is won. In a whole game all that changes, so chance sets it here.
-        """
+        """Push random buttons, each for some steps, until so many points are lost."""
         lost = 0
         while lost < n_points:
             action = int(self._generator.choice(KEYS))
@@ -191,13 +189,18 @@ class PongGame:
                 lost += sum(self.advance(action)) < 0
                 if lost == n_points:
                     break
-        if n_points:
-            memory = self._ale.getRAM()
-            is_other_frame, flies_up = self._generator.integers(2, size=2)
-            self._ale.setRAM(_CLOCK, int(memory[_CLOCK]) ^ int(is_other_frame))
-            speed = abs(int(memory[_SPEED_DOWN].astype(np.int8)))
-            self._ale.setRAM(_SPEED_DOWN, (-speed if flies_up else speed) % 256)
-        self._show()
+
+    def _vary_serve(self) -> None:
+        """Let the next ball come in any of the ways in which it may after a lost point.
+
+        It flies up or down as the last one did, and the frames in which the paddle moves are tied to where it comes on
+        until a point is won. In a whole game all that changes, so chance sets it here.
+        """
+        memory = self._ale.getRAM()
+        is_other_frame, flies_up = self._generator.integers(2, size=2)
+        self._ale.setRAM(_CLOCK, int(memory[_CLOCK]) ^ int(is_other_frame))
+        speed = abs(int(memory[_SPEED_DOWN].astype(np.int8)))
+        self._ale.setRAM(_SPEED_DOWN, (-speed if flies_up else speed) % 256)
 
     def begin(self, n_idle: int) -> None:
         """Begin a game with so many idle frames."""
