@@ -98,70 +98,6 @@ def test_occlusion_learns_from_the_worst_of_its_tries(tmp_path, monkeypatch):
     np.testing.assert_allclose(outcome.gradient, expected.gradient, rtol=1e-4, atol=1e-5 * scale)
 
 
-def test_starts_with_priority_are_drawn_by_the_errors_there():
-    alive = np.ones((40, 6), bool)
-    alive[30:, 2] = False
-    errors = np.zeros((40, 6))
-    errors[[3, 7, 35], [1, 5, 0]] = 3000, 1000, 4000
-    errors[35, 2] = 1e5  # where no episode is alive
-    none = episodes.draw_starts(alive, 4000, 0.0, np.random.default_rng(1))
-    half, all_of_them = (
-        np.array(episodes.draw_starts(alive, 4000, 0.0, np.random.default_rng(1), part, errors)) for part in (0.5, 1.0)
-    )
-    for starts in (none, half, all_of_them):
-        assert alive[tuple(starts)].all()
-    places, counts = np.unique(all_of_them, axis=1, return_counts=True)
-    np.testing.assert_array_equal(places, [[3, 7, 35], [1, 5, 0]])
-    np.testing.assert_allclose(counts / 4000, [3 / 8, 1 / 8, 4 / 8], atol=0.04)
-    np.testing.assert_allclose((half == none).all(axis=0).mean(), 0.5, atol=0.04)
-    assert (errors[tuple(half)] > 0).mean() == pytest.approx(0.5, abs=0.04)
-    right = episodes.draw_starts(alive, 4000, 0.0, np.random.default_rng(1), 1.0, np.zeros((40, 6)))
-    assert len(np.unique(np.array(right), axis=1).T) == alive.sum()
-
-
-def test_starts_have_the_errors_of_what_was_learnt_from_them_last(tmp_path, monkeypatch):
-    lessons, drawn = [], []
-
-    def study(one, executor):
-        lessons.append(one)
-        return lesson.study(one)
-
-    def draw(*args):
-        drawn.append(episodes.draw_starts(*args))
-        return drawn[-1]
-
-    monkeypatch.setattr(loop, "study_together", study)
-    monkeypatch.setattr(loop, "draw_starts", draw)
-    about = {**SMALL, "rounds": 1, "updates": 2, "windows": 16, "occlusion": 0.5, "tries": 3, "priority": 0.5}
-    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **about)
-    expected = np.ones((5, 8))  # at marks 12 steps apart, in 60 steps of 8 episodes
-    for starts, one in zip(drawn, lessons):
-        actions = STUDENT.unroll(one.params, one.observations, one.previous_actions, one.state).actions
-        squares = ((actions - one.labels) ** 2 * one.alive[:, None]).sum(axis=(0, 1))
-        expected[tuple(starts)] = squares.reshape(-1, 3).max(axis=1)
-    kept = read_checkpoint(tmp_path / "run")[0]["errors0"]
-    assert 8 < (expected != 1).sum() < 40
-    np.testing.assert_allclose(kept, expected, rtol=1e-4)
-
-
-def test_priority_is_for_sequences_that_begin_anywhere(tmp_path):
-    with pytest.raises(ps.InputError, match="priority is for sequences that begin anywhere: ask for some"):
-        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", priority=0.5)
-    assert not (tmp_path / "run").exists()
-
-
-def test_errors_that_fit_no_batch_are_refused(tmp_path):
-    about = {**SMALL, "rounds": 2, "windows": 16, "priority": 0.5}
-    ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", **{**about, "minutes": 1e-9})
-    arrays, progress = read_checkpoint(tmp_path / "run")
-    for damaged in (arrays["errors0"][:-1], -arrays["errors0"]):
-        write_checkpoint(tmp_path / "run", {**arrays, "errors0": damaged}, progress)
-        with pytest.raises(ps.FileError, match="is damaged: its errors in batch 0"):
-            ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **about)
-    write_checkpoint(tmp_path / "run", arrays, progress)
-    assert ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", resume=True, **about).rounds == 2
-
-
 def test_tries_are_for_occlusion_and_a_margin_for_the_largest_of_outputs(tmp_path):
     with pytest.raises(ps.InputError, match="tries is for occlusion, which is 0"):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", tries=2)
@@ -204,19 +140,12 @@ def test_student_comes_to_act_as_the_teacher(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dagger", "identify_weight", "occlusion", "tries", "priority"),
-    [
-        (False, 0, 0, 1, 0),
-        (True, 0, 0, 1, 0),
-        (True, 0.3, 0, 1, 0),
-        (True, 0.3, 0.5, 1, 0),
-        (True, 0, 0.5, 3, 0),
-        (True, 0, 0.5, 3, 0.7),
-    ],
+    ("dagger", "identify_weight", "occlusion", "tries"),
+    [(False, 0, 0, 1), (True, 0, 0, 1), (True, 0.3, 0, 1), (True, 0.3, 0.5, 1), (True, 0, 0.5, 3)],
 )
-def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight, occlusion, tries, priority):
+def test_resumed_clone_ends_as_one_that_never_stopped(tmp_path, dagger, identify_weight, occlusion, tries):
     settings = {"rounds": 6, "dagger": dagger, "identify": identify_weight, "occlusion": occlusion, **SMALL}
-    settings.update(tries=tries, priority=priority, windows=16 if priority else 0)
+    settings["tries"] = tries
     whole = ps.clone(STUDENT, TEACHER, TASK, tmp_path / "whole", **settings)
     stopped = 0
     while stopped < 6:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pisensory as ps
-from pisensory.cloning.episodes import collect, cut_windows, draw_starts
+from pisensory.cloning.episodes import collect, draw_windows
 from pisensory.rollout import Chunk, run_chunk
 from pisensory.runs import read_metrics
 from pisensory.tasks import Mixture, Part, task_from_config, task_from_text
@@ -183,7 +183,7 @@ def test_windows_go_on_from_the_state_that_the_student_had():
     teacher = ps.load_model("cartpole-mlp")
     batch = collect(teacher, (POLICY, params()), task, 12, 1, (0.0, 1.0), with_sources=True, state_every=8)
     whole = POLICY.unroll(params(), batch.observations, batch.previous_actions)
-    windows, state = cut_windows(batch, draw_starts(batch.alive[::8], 50, 0.2, np.random.default_rng(0)), 16, 8)
+    windows, state = draw_windows(batch, 50, 16, 8, 0.2, np.random.default_rng(0))
     assert windows.observations.shape == (16, 5, 1, 50)
     unrolled = POLICY.unroll(params(), windows.observations, windows.previous_actions, state)
     found = 0

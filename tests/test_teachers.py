@@ -10,7 +10,7 @@ import pytest
 import pisensory as ps
 from pisensory.cli import main
 from pisensory.cloning import episodes
-from pisensory.cloning.episodes import EpisodeStore, collect, cut_windows, draw_starts
+from pisensory.cloning.episodes import EpisodeStore, collect, draw_windows
 from pisensory.cloning.loop import Cloning
 from pisensory.cloning.settings import CloneSettings
 from pisensory.executors import SerialExecutor
@@ -304,7 +304,7 @@ def test_what_cannot_be_made_again_is_kept_as_it_was_seen(racing):
 
 def test_sequences_of_one_step_are_drawn_from_all_steps_alike(racing):
     batch = collect(TEACHERS["driver"](), (STUDENT, PARAMS), racing, 2, 5)
-    window, state = cut_windows(batch, draw_starts(batch.alive, 400, 0.0, np.random.default_rng(0)), 1, 1, 4)
+    window, state = draw_windows(batch, 400, 1, 1, 0.2, np.random.default_rng(0), 4)
     assert state is None
     assert window.observations.shape == (1, 256, 144, 400)
     # The action before the first step is the only one of zeros.

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import Union
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from ..teachers import Teacher
 
 _FORMAT = "pisensory-episodes"
 _LEAST_ROWS = 4  # of a batch, as far as there are episodes, for workers to share, however many of them there are
-_LEAST_PRIORITY = 1e-5  # a squared error
 _MOST_HELD = 512  # batches whose files are open
 _TOLD = ("previous_actions", "labels", "alive", "sources")  # of a batch, of each step beside what was seen
 _FILE_NAME = re.compile(r"block-(\d{6,})\.npz")
@@ -92,55 +91,29 @@ def _cut(array: np.ndarray, steps: np.ndarray, episodes: np.ndarray) -> np.ndarr
     return np.ascontiguousarray(np.moveaxis(array[steps, ..., episodes], 1, -1))
 
 
-class Starts(NamedTuple):
-    """Where sequences begin: at which of the marks, every so many steps, and of which episodes, each (sequence,)."""
-
-    marks: np.ndarray
-    episodes: np.ndarray
-
-
-def draw_starts(
-    alive: np.ndarray,
+def draw_windows(
+    batch: Batch,
     n_windows: int,
+    length: int,
+    stride: int,
     beginnings: float,
     generator: np.random.Generator,
-    priority: float = 0.0,
-    errors: np.ndarray | None = None,
-) -> Starts:
-    """Return where sequences begin, each at a random mark of a random episode that is alive there.
-
-    Args:
-        alive: whether episodes are alive at marks (mark, episode).
-        n_windows: how many sequences.
-        beginnings: the part of them that are beginnings of episodes, where skill is won or lost.
-        generator: draws them.
-        priority: the part of them that are drawn by the errors.
-        errors: of the student in the sequences from there (mark, episode), for that.
-    """
-    marks, episodes = np.nonzero(alive)
-    chosen = generator.integers(len(marks), size=n_windows)
-    if errors is not None:
-        # Proportional prioritization, with a little for each, or there is nothing to draw by: Schaul et al., 2016, 3.3.
-        ends = np.cumsum(errors[marks, episodes] + _LEAST_PRIORITY)
-        by_error = generator.random(n_windows) < priority
-        drawn = np.searchsorted(ends, ends[-1] * generator.random(int(by_error.sum())), side="right")
-        chosen[by_error] = np.minimum(drawn, len(marks) - 1)
-    marks, episodes = marks[chosen], episodes[chosen]
-    first = generator.random(n_windows) < beginnings
-    marks[first] = 0
-    episodes[first] = generator.integers(alive.shape[1], size=int(first.sum()))
-    return Starts(marks, episodes)
-
-
-def cut_windows(
-    batch: Batch, starts: Starts, length: int, stride: int, n_frames: int = 1
+    n_frames: int = 1,
 ) -> tuple[Batch, State | None]:
-    """Return sequences of `length` steps as a batch, and the states that the student began them with.
+    """Return sequences of `length` steps, each from a random mark of a random episode that is alive there, as a batch.
 
-    Those are each (feature, channel, sequence). From one mark to the next are `stride` steps; `n_frames` is for
-    `Batch.look`.
+    A part of them, `beginnings`, are the beginnings of episodes, where skill is won or lost; but none of sequences of
+    one step, which are for students without memory.
+
+    Returns:
+        The sequences, and the states that the student began them with, each (feature, channel, sequence).
     """
-    marks, episodes = starts
+    marks, episodes = np.nonzero(batch.alive[::stride])
+    chosen = generator.integers(len(marks), size=n_windows)
+    marks, episodes = marks[chosen], episodes[chosen]
+    first = generator.random(n_windows) < (beginnings if length > 1 else 0)
+    marks[first] = 0
+    episodes[first] = generator.integers(batch.alive.shape[1], size=int(first.sum()))
     steps = marks * stride + np.arange(length)[:, None]
     inside, steps = steps < len(batch.alive), np.minimum(steps, len(batch.alive) - 1)
     cut = {name: _cut(getattr(batch, name), steps, episodes) for name in _TOLD}

@@ -100,13 +100,11 @@ class Outcome(NamedTuple):
         gradient: by the student's parameters, then the classifier's (parameter,).
         loss: the mean squared error of the actions, or of their margins.
         identify_loss: the mean cross-entropy of telling inputs apart.
-        errors: the sum of the squared errors in each sequence (sequence,), in the worst of its tries.
     """
 
     gradient: np.ndarray
     loss: float
     identify_loss: float
-    errors: np.ndarray
 
 
 def study(lesson: Lesson) -> Outcome:
@@ -114,10 +112,10 @@ def study(lesson: Lesson) -> Outcome:
     _keep_memory()
     unrolled = lesson.policy.unroll(lesson.params, lesson.observations, lesson.previous_actions, lesson.state)
     squares, d_actions = _errors(lesson, unrolled.actions)
-    alive, errors = lesson.alive, squares.sum(axis=(0, 1))
+    alive = lesson.alive
     if lesson.tries > 1:
-        chosen = _worst(errors, lesson.tries)
-        squares, d_actions, alive, errors = squares * chosen, d_actions * chosen, alive & chosen, errors[chosen]
+        chosen = _worst(squares.sum(axis=(0, 1)), lesson.tries)
+        squares, d_actions, alive = squares * chosen, d_actions * chosen, alive & chosen
     n_actions = lesson.n_alive * d_actions.shape[1]
     loss, d_hidden, d_classifier = 0.0, None, lesson.classifier
     if lesson.identify and unrolled.hidden is not None:
@@ -130,7 +128,7 @@ def study(lesson: Lesson) -> Outcome:
         d_matching = _match(lesson, lesson.plain, unrolled.hidden)
         d_hidden = d_matching if d_hidden is None else d_hidden + d_matching
     gradient = unrolled.gradient(d_actions / n_actions, d_hidden)
-    return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float(squares.sum()) / n_actions, loss, errors)
+    return Outcome(np.concatenate([gradient, d_classifier.ravel()]), float(squares.sum()) / n_actions, loss)
 
 
 def _worst(errors: np.ndarray, tries: int) -> np.ndarray:
@@ -181,7 +179,6 @@ def add(outcomes: Iterable[Outcome]) -> Outcome:
     total, *others = outcomes
     for other in others:
         total = Outcome(
-            total.gradient + other.gradient, total.loss + other.loss, total.identify_loss + other.identify_loss,
-            np.concatenate([total.errors, other.errors]),
-        )  # fmt: skip
+            total.gradient + other.gradient, total.loss + other.loss, total.identify_loss + other.identify_loss
+        )
     return total

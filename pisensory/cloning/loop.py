@@ -25,14 +25,13 @@ from ..runs.run import open_run
 from ..tasks import Task
 from ..teachers import Teacher
 from .adam import Adam, clip, cosine_rate
-from .episodes import AnyTeacher, Batch, EpisodeStore, collect, cut_windows, draw_starts, occlude
+from .episodes import AnyTeacher, Batch, EpisodeStore, collect, draw_windows, occlude
 from .lesson import Lesson, study_together
 from .settings import CloneSettings
 
 # Third part of the seed of a clone: what random numbers are for.
 _INIT, _EPISODES, _ORDER, _HELD_OUT, _PART = range(5)
 _EPISODE_FOLDER = "episodes"
-_NEVER_LEARNT = 1.0  # the error in a sequence that nothing was learnt from yet, about as large as they come
 _HELD_OUT_STEPS = 512  # on which the loss on held-out episodes is, of pictures
 
 
@@ -80,7 +79,6 @@ def clone(
     window: int | None = None,
     windows: int | None = None,
     beginnings: float | None = None,
-    priority: float | None = None,
     occlusion: float | None = None,
     tries: int | None = None,
     margin: float | None = None,
@@ -135,8 +133,6 @@ def clone(
             of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures, 16
             for one with a memory).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
-        priority: the part of them that begin where the student was wrong as it last learnt from there, by how wrong,
-            and where it never did (prioritized replay: Schaul et al., 2016) (0).
         occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
             this, and each of its sequences which; for a student of any number of inputs. One without memory that
             sees pictures learns from what the task's perturbation removed too: that was for it to act without (0).
@@ -230,11 +226,6 @@ def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None
             student.unroll(params, np.zeros((1, max(1, task.n_features - 1), task.n_channels, 1)))
         except InputError as error:
             raise InputError(f"with occlusion, inputs are left out: {error}") from None
-    if settings.priority and not settings.windows:
-        raise InputError(
-            "priority is for sequences that begin anywhere: ask for some (windows), or leave it out, "
-            f"got {settings.priority}"
-        )
     if settings.tries > 1 and not settings.occlusion:
         raise InputError(f"tries is for occlusion, which is 0: leave it out, got {settings.tries}")
     if settings.margin and not all(one.takes_largest for one in task.tasks):
@@ -305,7 +296,6 @@ class Cloning(Learner):
         self.mean = self.vector[: student.n_params]
         self.adam = Adam(np.zeros(len(self.vector)), np.zeros(len(self.vector)))
         self.updates = 0
-        self._errors: dict[int, np.ndarray] = {}  # of each batch in use, by where its sequences begin (mark, episode)
         self._held_out: Batch | None = None
 
     @property
@@ -340,14 +330,15 @@ class Cloning(Learner):
                 self._stride if settings.windows else 0, self.executor, self._learns_from_removed,
             )  # fmt: skip
             self.store.write(self.done, batch)
-            if settings.priority:
-                self._errors[self.done] = np.full_like(batch.alive[:: self._stride], _NEVER_LEARNT, np.float32)
             self.env_steps += int(batch.alive.sum())
         generator = np.random.default_rng(np.random.SeedSequence((settings.seed, _ORDER, self.done)))
         rate = cosine_rate(settings.learning_rate, self.done / settings.rounds)
         numbers = self.store.numbers[-settings.memory :]
         losses = np.mean(
-            [self._learn_from(self._choose(numbers, generator), rate, generator) for _ in range(settings.updates)],
+            [
+                self._learn_from(self._choose_batch(numbers, generator), rate, generator)
+                for _ in range(settings.updates)
+            ],
             axis=0,
         )
         held_out_loss, held_out = None, {"held_out": None}
@@ -374,16 +365,16 @@ class Cloning(Learner):
         """Whether occlusion chooses anew from all inputs, with those that were removed as the student acted."""
         return self.settings.occlusion > 0 and not self.policy.state_size
 
-    def _choose(self, numbers: list[int], generator: np.random.Generator) -> int:
-        """Return the last of these numbers of batches a third of the time, and else any of them.
+    def _choose_batch(self, numbers: list[int], generator: np.random.Generator) -> Batch:
+        """Return the last of these batches a third of the time, and else any of them.
 
         What the student did long ago is no longer what it does: all batches alike would teach it to recover
         from mistakes that it has ceased to make.
         """
         latest = generator.random() < 1 / 3
-        return numbers[-1] if latest else int(generator.choice(numbers))
+        return self.store.read(numbers[-1] if latest else int(generator.choice(numbers)))
 
-    def _learn_from(self, number: int, rate: float, generator: np.random.Generator) -> tuple[float, float]:
+    def _learn_from(self, batch: Batch, rate: float, generator: np.random.Generator) -> tuple[float, float]:
         """Take one step of descent on a batch, or on the beginning of it.
 
         Returns the mean squared error, and the cross-entropy of telling inputs apart.
@@ -391,15 +382,17 @@ class Cloning(Learner):
         The beginning is where skill is won or lost, and short sequences are cheap: lengths are drawn
         log-uniformly, from `window` steps to the whole. Where sequences may begin anywhere, a part of them does there.
         """
-        batch, errors = self.store.read(number), self._errors.get(number)
-        n_steps, state, starts = len(batch.alive), None, None
+        n_steps, state = len(batch.alive), None
         if self.settings.windows:
-            beginnings = self.settings.beginnings if self.settings.window > 1 else 0.0  # one step has no beginning
-            starts = draw_starts(
-                batch.alive[:: self._stride], self.settings.windows, beginnings, generator, self.settings.priority,
-                errors,
-            )  # fmt: skip
-            batch, state = cut_windows(batch, starts, self.settings.window, self._stride, self.task.senses.n_frames)
+            batch, state = draw_windows(
+                batch,
+                self.settings.windows,
+                self.settings.window,
+                self._stride,
+                self.settings.beginnings,
+                generator,
+                self.task.senses.n_frames,
+            )
         elif n_steps > self.settings.window:
             batch = batch.beginning(
                 round(self.settings.window * (n_steps / self.settings.window) ** generator.random())
@@ -419,8 +412,6 @@ class Cloning(Learner):
             self.settings.matching, plain, self.settings.margin, self.settings.tries,
         )  # fmt: skip
         outcome = study_together(lesson, self.executor)
-        if errors is not None and starts is not None:
-            errors[starts] = outcome.errors
         gradient = clip(outcome.gradient, self.settings.clip)
         self.vector = self.adam.step(self.vector, gradient, rate)
         self.mean = self.student + self.settings.average * (self.mean - self.student)
@@ -440,8 +431,7 @@ class Cloning(Learner):
         else:
             if len(batch.newest):
                 generator = np.random.default_rng(np.random.SeedSequence((self.settings.seed, _HELD_OUT)))
-                starts = draw_starts(batch.alive, _HELD_OUT_STEPS, 0.0, generator)
-                batch, _ = cut_windows(batch, starts, 1, 1, self.task.senses.n_frames)
+                batch, _ = draw_windows(batch, _HELD_OUT_STEPS, 1, 1, 0.0, generator, self.task.senses.n_frames)
             actions = self.policy.unroll(self.params, batch.observations, batch.previous_actions).actions
         errors = ((actions - batch.labels) * batch.alive[:, None]) ** 2
         return float(errors.sum()) / (int(batch.alive.sum()) * batch.labels.shape[1])
@@ -461,7 +451,6 @@ class Cloning(Learner):
     def state(self) -> State:
         """Return all that is learnt, the optimizer's moments, and which batches are in use."""
         arrays = {"params": self.vector, "mean": self.mean, "first": self.adam.first, "second": self.adam.second}
-        arrays.update((_error_name(number), self._errors[number]) for number in self.store.numbers if self._errors)
         return arrays, {"updates": self.updates, "count": self.adam.count, "blocks": self.store.numbers}
 
     def restore(self, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
@@ -475,22 +464,7 @@ class Cloning(Learner):
         if self.done and not progress["blocks"]:
             raise ValueError("it names no episodes to learn from")
         self.store.restore([check_int("blocks", number, 0) for number in progress["blocks"]])
-        if self.settings.priority:
-            self._errors = {number: self._check_errors(number, arrays) for number in self.store.numbers}
-
-    def _check_errors(self, number: int, arrays: dict[str, np.ndarray]) -> np.ndarray:
-        """Return the errors in a batch as a state has them; raise KeyError or ValueError if it has none."""
-        errors = arrays[_error_name(number)]
-        if errors.shape != self.store.read(number).alive[:: self._stride].shape or not (errors >= 0).all():
-            raise ValueError(f"its errors in batch {number} are no errors of its sequences")
-        return errors
 
     def saved(self) -> None:
         """Delete the episodes that are no longer in use."""
         self.store.prune()
-        self._errors = {number: errors for number, errors in self._errors.items() if number in self.store.numbers}
-
-
-def _error_name(number: int) -> str:
-    """Return what a checkpoint calls the errors in a batch."""
-    return f"errors{number}"

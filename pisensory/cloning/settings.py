@@ -20,7 +20,6 @@ class CloneSettings:
     window: int = 100
     windows: int = 0
     beginnings: float = 0.2
-    priority: float = 0.0
     occlusion: float = 0.0
     tries: int = 1
     margin: float = 0.0
@@ -43,10 +42,10 @@ class CloneSettings:
 
     def __post_init__(self) -> None:
         zeros = (
-            "windows", "beginnings", "priority", "occlusion", "margin", "average", "action_noise", "teacher_share",
-            "identify", "matching", "seed",
+            "windows", "beginnings", "occlusion", "margin", "average", "action_noise", "teacher_share", "identify",
+            "matching", "seed",
         )  # fmt: skip
         check_settings(self, dict.fromkeys(zeros, 0))
-        for name in ("beginnings", "priority", "occlusion", "teacher_share", "average"):
+        for name in ("beginnings", "occlusion", "teacher_share", "average"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} must be a number from 0 to 1, got {getattr(self, name)}")
