@@ -108,12 +108,15 @@ def test_tries_are_for_occlusion_and_a_margin_for_the_largest_of_outputs(tmp_pat
 
 def test_with_a_margin_the_largest_label_is_to_be_so_far_ahead():
     actions = np.array([[[0.9, 0.2, 0.1], [0.1, 0.4, 0.0], [0.8, 0.3, 0.9]]], np.float32)  # (step, action, episode)
-    labels = np.array([[[1, 1, -1], [0.5, 0.5, -1], [0.9, 0.5, 1]]], np.float32)
+    labels = np.array([[[1, 1, -1], [0.5, 0.5, -1], [0.5, 0.5, 1]]], np.float32)
     one = make_lesson()._replace(labels=labels, alive=np.array([[True, True, True]]), margin=0.5)
     squares, gradient = lesson._errors(one, actions)
     lacks = [[0, 0, 0], [0, 0.7, 0], [0.4, 0.6, 0]]
     np.testing.assert_allclose(squares[0], np.square(lacks), atol=1e-6)
     np.testing.assert_allclose(gradient[0], 2 * (np.array([[-0.4, -1.3, 0], [0, 0.7, 0], [0.4, 0.6, 0]])), atol=1e-6)
+    near = one._replace(labels=np.array([[[1, 1, 0.8], [0.8, -1, -1], [0.7, 0.9, 1]]], np.float32))
+    lacks = [[0, 0, 0], [0, 0.7, 0], [0.2, 0.2, 0]]  # no farther than the labels are
+    np.testing.assert_allclose(lesson._errors(near, actions)[0][0], np.square(lacks), atol=1e-6)
     dead = one._replace(alive=np.array([[True, False, True]]))
     assert not lesson._errors(dead, actions)[1][..., 1].any()
 

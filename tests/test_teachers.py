@@ -230,10 +230,14 @@ def test_a_player_turns_the_knob_down_whenever_the_ball_does_not_come():
     game.reset(1)
     play, generator, waited = player.Player(horizon=40)(game), np.random.default_rng(0), 0
     for _ in range(150):  # whatever is done, with the paddle anywhere
-        best, court = int(play().argmax()), game.look()
+        outputs, court = play(), game.look()
+        best = int(outputs.argmax())
         if not court.is_coming:
             waited += court.knob < 190
             assert ps.PongTask.action_names[best] == "down"
+            np.testing.assert_allclose(outputs[ps.PongTask.action_names.index("rest")], 0.9)
+        else:
+            assert np.sort(outputs)[-2] <= 0.5
         game.step(int(generator.integers(6)))
     assert waited > 20
     game.close()

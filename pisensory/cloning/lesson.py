@@ -45,7 +45,8 @@ class Lesson(NamedTuple):
         n_alive: the steps in which episodes are alive, in this lesson and those it is a part with.
         matching: the weight of the loss of what a random layer does to the student's features.
         plain: the observations without that layer (step, feature, channel, episode); None if there is none.
-        margin: how far the largest label's action is to be ahead of each other; 0 if actions are to be as the labels.
+        margin: how far at most the largest label's action is to be ahead of each other; 0 if actions are to be as the
+            labels.
         tries: episodes side by side that are the same sequence with other inputs; the one is learnt from in which the
             student is most wrong.
     """
@@ -142,14 +143,16 @@ def _errors(lesson: Lesson, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Return the squared errors of actions, and the gradient of their sum, each (step, action, episode).
 
     With a margin the error of each other action is what the one of the largest label lacks of being so far ahead of
-    it: the squared hinge loss of Crammer and Singer's margin (2001), which is none where all are far enough behind.
+    it, or as far as its label is: the squared hinge loss of Crammer and Singer's margin (2001), which is none where all
+    are far enough behind. Of what costs less to be wrong in, less is asked for, as Taskar et al. (2003) scale it.
     """
     alive = lesson.alive[:, None]
     if not lesson.margin:
         difference = (actions - lesson.labels) * alive
         return difference**2, 2 * difference
     best = np.argmax(lesson.labels, axis=1)[:, None]
-    lacks = np.maximum(actions - np.take_along_axis(actions, best, axis=1) + np.float32(lesson.margin), 0) * alive
+    margins = np.minimum(lesson.margin, np.take_along_axis(lesson.labels, best, axis=1) - lesson.labels)
+    lacks = np.maximum(actions - np.take_along_axis(actions, best, axis=1) + margins, 0) * alive
     np.put_along_axis(lacks, best, 0, axis=1)
     d_actions = 2 * lacks
     np.put_along_axis(d_actions, best, -d_actions.sum(axis=1, keepdims=True), axis=1)

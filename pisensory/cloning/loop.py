@@ -139,8 +139,8 @@ def clone(
         tries: with occlusion, how often each sequence draws which inputs it leaves out; the draw that the student is
             most wrong with is learnt from (1).
         margin: for tasks in which the largest output is what is done: how far the teacher's is to be ahead of each
-            other one of the student's. It then learns from what is not as far ahead, and no longer to put out what the
-            teacher does. 0 for that (0).
+            other one of the student's, or as far as among the teacher's own, if that is less. It then learns from what
+            is not as far ahead, and no longer to put out what the teacher does. 0 for that (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
