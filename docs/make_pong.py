@@ -54,6 +54,7 @@ N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their ste
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_WRONG, N_CYCLE, N_BACK = 30, 460, 40  # wrong steps of each game, among its first steps; and steps to be back in
 MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
+CHEAP = 0.85  # of the player's output, above which doing that costs no point
 N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
@@ -103,11 +104,16 @@ Answers = dict[bytes, "collections.Counter[int]"]  # by the set of patches that 
 
 
 class Step(NamedTuple):
-    """A step of a game: what is seen before it (frame, row, column), what is chosen, and the points made before."""
+    """A step of a game: what is seen before it (frame, row, column), the buttons' scores, the points made before."""
 
     stack: np.ndarray
-    action: int
+    outputs: np.ndarray
     points: float
+
+    @property
+    def action(self) -> int:
+        """The button that is chosen."""
+        return int(np.argmax(self.outputs))
 
 
 def steps(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> Generator[Step, None, float]:
@@ -117,9 +123,9 @@ def steps(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> Genera
     """
     stack, points, over = np.repeat(world.picture[None], 4, axis=0), 0.0, False
     while not over:
-        action = int(np.argmax(choose(stack)))
-        yield Step(stack, action, points)
-        picture, reward, over, *_ = world.step(action)
+        step = Step(stack, choose(stack), points)
+        yield step
+        picture, reward, over, *_ = world.step(step.action)
         stack, points = np.concatenate([stack[1:], picture[None]]), points + reward
     return points
 
@@ -342,7 +348,10 @@ def games_astray(world: PongGame, n_steps: int) -> Iterator[list[Step]]:
 
 
 def mistakes(model: str) -> None:
-    """Print how often a model does other than the player, with all patches and with three tenths removed."""
+    """Print how often a model does other than the player, with all patches and with three tenths removed.
+
+    What the player gives nearly as much for as for what it does is no mistake that costs a point.
+    """
     policy, params = load_model(model)[:2]
     world, known = PongGame(0.0), set()
     groups = {
@@ -351,34 +360,41 @@ def mistakes(model: str) -> None:
         "behind": games_behind(PongGame(0.0, MOST_BEHIND)),
     }
     for name, lessons in groups.items():
-        actions, patches = collections.defaultdict(collections.Counter), {}
+        # Of each set, by key: whether the player does that, or what costs no point, in any of the courts that look so.
+        patches, right, cheap = {}, {}, {}
         for step in lessons:
             if (seen := seen_set(step)) not in known:
-                actions[seen][step.action] += 1
                 patches[seen] = ps.PongTask.seen.patches.cut(step.stack)
-        known |= set(actions)
-        right = np.array([[key in counts for key in KEYS] for counts in actions.values()])
+                outputs = step.outputs[list(KEYS)]
+                right[seen] = right.get(seen, False) | (outputs == 1)
+                cheap[seen] = cheap.get(seen, False) | (outputs >= CHEAP)
+        known |= set(patches)
+        judges = [np.array(list(which.values())) for which in (right, cheap)]
         stacked = np.stack(list(patches.values()), axis=-1).astype(np.float32)  # feature, channel, set
-        whole = (~answered(policy, params, stacked, right)).mean()
+        whole = wrong_answers(policy, params, stacked, judges)
         generator, wrong = np.random.default_rng(0), []
         for _ in range(N_CHOICES):
             kept = np.sort(generator.permutation(len(stacked))[: count_left(len(stacked), REMOVED)])
-            wrong.append((~answered(policy, params, stacked[kept], right)).mean())
+            wrong.append(wrong_answers(policy, params, stacked[kept], judges))
+        some, costly = np.mean(wrong, axis=0)
+        none = sum(not one[1] for one in wrong)
         print(
-            f"{name}, {len(right)} sets: wrong in {100 * whole:.2f} %; with {REMOVED:g} removed in "
-            f"{100 * np.mean(wrong):.2f} %, in none with {wrong.count(0.0)} of {N_CHOICES} choices",
+            f"{name}, {len(patches)} sets: other than the player in {100 * whole[0]:.2f} %, at a cost in "
+            f"{100 * whole[1]:.2f} %; with {REMOVED:g} removed in {100 * some:.2f} and {100 * costly:.2f} %, "
+            f"in none at a cost with {none} of {N_CHOICES} choices",
             flush=True,
         )
 
 
-def answered(policy: Any, params: np.ndarray, patches: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return whether a policy does what is right (set, key) with patches (feature, channel, set), for each set."""
+def wrong_answers(policy: Any, params: np.ndarray, patches: np.ndarray, judges: list[np.ndarray]) -> list[float]:
+    """Return in what part of sets of patches (feature, channel, set) a policy is wrong, by each judge (set, key)."""
     keys = np.array([KEYS.index(MEANS.get(action, action)) for action in range(6)])
     answers = [
         keys[np.argmax(policy.unroll(params, some[None]).actions[0], axis=0)]
         for some in np.array_split(patches, 1 + patches.shape[2] // 128, axis=2)
     ]
-    return np.take_along_axis(right, np.concatenate(answers)[:, None], axis=1)[:, 0]
+    chosen = np.concatenate(answers)[:, None]
+    return [1 - np.take_along_axis(right, chosen, axis=1).mean() for right in judges]
 
 
 def wrong_at(at: int, other: int, play: Callable[[], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
