@@ -5,6 +5,7 @@
     python docs/make_pong.py teachers
     python docs/make_pong.py astray
     python docs/make_pong.py mistakes MODEL
+    python docs/make_pong.py costs MODEL
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
@@ -13,10 +14,11 @@
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
 `astray` prints how soon the player is back in the courts of its games after a wrong step, and what it meets after lost
 points. `mistakes` prints how often a model does other than the player there, and in the courts of the player's games,
-with none and with three tenths of its patches removed. `look-up` plays by heart, with patches removed: it does what the
-player did where it saw these patches and the fewest others, in its four games, or also after points that were lost.
-`occlusion` scores each model with more and more of its patches removed, keeps the scores in pong.json, and draws
-images/pong-occlusion.png beside the published ones; without models it draws what is kept. `latent` draws
+with none and with three tenths of its patches removed. `costs` prints what one such step costs a game. `look-up` plays
+by heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its four
+games, or also after points that were lost. `occlusion` scores each model with more and more of its patches removed,
+keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without models it draws
+what is kept. `latent` draws
 images/pong-latent.png.
 """
 
@@ -53,6 +55,7 @@ N_STICKY = 5  # games with sticky actions
 N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their steps, at most
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_WRONG, N_CYCLE, N_BACK = 30, 460, 40  # wrong steps of each game, among its first steps; and steps to be back in
+N_COSTS = 12  # games with a wrong step of each kind
 MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
 CHEAP = 0.85  # of the player's output, above which doing that costs no point
 N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
@@ -88,6 +91,9 @@ def main() -> None:
     job = jobs.add_parser("mistakes", help="see in which of the player's courts a model does other than the player")
     job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
     job.set_defaults(run=lambda options: mistakes(options.model))
+    job = jobs.add_parser("costs", help="see what one step other than its own costs a game of a model")
+    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
+    job.set_defaults(run=lambda options: costs(options.model))
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -343,7 +349,8 @@ def games_astray(world: PongGame, n_steps: int) -> Iterator[list[Step]]:
     for n_idle, _ in itertools.product(range(1, 5), range(N_WRONG)):
         world.begin(n_idle)
         at, other = generator.integers(20, N_CYCLE), int(generator.integers(1, len(KEYS)))
-        game = steps(world, wrong_at(at, other, Player()(world)))
+        play = Player()(world)
+        game = steps(world, wrong_at(at, other, lambda _, play=play: play()))
         yield list(itertools.islice(game, at + 1, at + 1 + n_steps))
 
 
@@ -397,14 +404,41 @@ def wrong_answers(policy: Any, params: np.ndarray, patches: np.ndarray, judges: 
     return [1 - np.take_along_axis(right, chosen, axis=1).mean() for right in judges]
 
 
-def wrong_at(at: int, other: int, play: Callable[[], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what does what the player does, but in one step the key that comes so many after its own."""
+def costs(model: str) -> None:
+    """Print what it costs the games of a model to do for one step other than it would, with all its patches."""
+    policy, params = load_model(model)[:2]
+    agent, world, generator = policy.agent(params), PongGame(0.0), np.random.default_rng(0)
+
+    def play(stack: np.ndarray) -> np.ndarray:
+        return agent.act(ps.PongTask.seen.patches.cut(stack))
+
+    done = []  # in each of the four games, in its first steps
+    for n_idle in range(1, 5):
+        world.begin(n_idle)
+        done.append([MEANS.get(step.action, step.action) for step in itertools.islice(steps(world, play), N_CYCLE)])
+    for own, instead in itertools.permutations(range(len(KEYS)), 2):
+        scores = []
+        for game in generator.integers(4, size=N_COSTS).tolist():
+            at = generator.choice([number for number in range(20, N_CYCLE) if done[game][number] == KEYS[own]])
+            world.begin(game + 1)
+            scores.append(score(world, wrong_at(at, instead - own, play)))
+        names = (ps.PongTask.action_names[KEYS[key]] for key in (instead, own))
+        print(
+            f"{' instead of '.join(names)} in one step: {np.mean(scores):.1f} points on average, "
+            f"{scores.count(21)} of {N_COSTS} games won 21 : 0",
+            flush=True,
+        )
+
+
+def wrong_at(at: int, other: int, play: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what does what `play` does, but in one step the key that comes so many after its own."""
     numbers = itertools.count()
 
     def choose(stack: np.ndarray) -> np.ndarray:
-        outputs = play()
+        outputs = play(stack)
         if next(numbers) == at:
-            own = KEYS.index(int(np.argmax(outputs)))
+            best = int(np.argmax(outputs))
+            own = KEYS.index(MEANS.get(best, best))
             outputs = np.eye(len(outputs))[KEYS[(own + other) % len(KEYS)]]
         return outputs
 
