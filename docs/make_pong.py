@@ -15,11 +15,10 @@ without and with a memory learn in which row the ball is. `teachers` scores the 
 `astray` prints how soon the player is back in the courts of its games after a wrong step, and what it meets after lost
 points. `mistakes` prints how often a model does other than the player there, and in the courts of the player's games,
 with none and with three tenths of its patches removed. `costs` prints what one such step costs a game. `look-up` plays
-by heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its four
-games, or also after points that were lost. `occlusion` scores each model with more and more of its patches removed,
-keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without models it draws
-what is kept. `latent` draws
-images/pong-latent.png.
+by heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its
+four games, or also after points that were lost. `occlusion` scores each model with more and more of its patches
+removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without models it
+draws what is kept. `latent` draws images/pong-latent.png.
 """
 
 from __future__ import annotations
