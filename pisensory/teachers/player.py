@@ -35,7 +35,7 @@ _HOME = ENDS[1]
 _SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, but for half a row
 _MARGIN = 0.5  # from the output of the best action to that of any other
 # And from that of turning the knob down to that of resting, while the ball does not come: what is left undone then is
-# made good in the next steps, as the knob goes to its end, but a turn too many as the ball comes loses the point.
+# made good in the next steps, as the knob goes to its end, but a turn too many as the ball comes costs points.
 _CHEAP = 0.1
 _NEAR = 2.0  # rows from where the ball is to be met that are as good: so there are no last corrections
 _LENGTH = 13.0  # rows of the paddle that return the ball
