@@ -366,16 +366,14 @@ def mistakes(model: str) -> None:
         "behind": games_behind(PongGame(0.0, MOST_BEHIND)),
     }
     for name, lessons in groups.items():
-        # Of each set, by key: whether the player does that, or what costs no point, in any of the courts that look so.
-        patches, right, cheap = {}, {}, {}
+        patches, given = {}, {}  # by set, and what the player gives for each key, at most, in the courts that look so
         for step in lessons:
             if (seen := seen_set(step)) not in known:
                 patches[seen] = ps.PongTask.seen.patches.cut(step.stack)
-                outputs = step.outputs[list(KEYS)]
-                right[seen] = right.get(seen, False) | (outputs == 1)
-                cheap[seen] = cheap.get(seen, False) | (outputs >= CHEAP)
+                given[seen] = np.maximum(given.get(seen, -1), step.outputs[list(KEYS)])
         known |= set(patches)
-        judges = [np.array(list(which.values())) for which in (right, cheap)]
+        outputs = np.array(list(given.values()))  # (set, key)
+        judges = [outputs == 1, outputs >= CHEAP]
         stacked = np.stack(list(patches.values()), axis=-1).astype(np.float32)  # feature, channel, set
         whole = wrong_answers(policy, params, stacked, judges)
         generator, wrong = np.random.default_rng(0), []
