@@ -448,8 +448,8 @@ def _start_pool(n_jobs: int) -> Any:
         concurrent.futures.wait(started)
         if all(future.exception() for future in started):
             raise ExecutorError(
-                "the workers ended as they started: they read the script that wants them, so keep what it does under "
-                '`if __name__ == "__main__":`, or take n_jobs=1'
+                "the workers ended as they started: they read the script that wants them, so have it in a file, keep "
+                'what it does under `if __name__ == "__main__":`, and leave memory for them; or take n_jobs=1'
             )
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
