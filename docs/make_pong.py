@@ -6,6 +6,7 @@
     python docs/make_pong.py astray
     python docs/make_pong.py mistakes MODEL
     python docs/make_pong.py costs MODEL
+    python docs/make_pong.py losses MODEL
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
@@ -14,11 +15,12 @@
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
 `astray` prints how soon the player is back in the courts of its games after a wrong step, and what it meets after lost
 points. `mistakes` prints how often a model does other than the player there, and in the courts of the player's games,
-with none and with three tenths of its patches removed. `costs` prints what one such step costs a game. `look-up` plays
-by heart, with patches removed: it does what the player did where it saw these patches and the fewest others, in its
-four games, or also after points that were lost. `occlusion` scores each model with more and more of its patches
-removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without models it
-draws what is kept. `latent` draws images/pong-latent.png.
+with none and with three tenths of its patches removed. `costs` prints what one such step costs a game. `losses` prints
+how a model comes to lose a first point with patches removed, and whether the player would still have saved it.
+`look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the fewest
+others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more of its
+patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without
+models it draws what is kept. `latent` draws images/pong-latent.png.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ N_TEACHER_GAMES, N_TEACHER_STEPS = 5, 6000  # with sticky actions, and their ste
 N_BEHIND, MOST_BEHIND, N_STEPS_BEHIND = 60, 3, 300  # games that begin behind, points lost, steps played on
 N_WRONG, N_CYCLE, N_BACK = 30, 460, 40  # wrong steps of each game, among its first steps; and steps to be back in
 N_COSTS = 12  # games with a wrong step of each kind
+N_FIRST = 600  # steps of a game, two rallies of each kind and more, in which a first point is lost or none
 MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
 CHEAP = 0.85  # of the player's output, above which doing that costs no point
 N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
@@ -93,6 +96,9 @@ def main() -> None:
     job = jobs.add_parser("costs", help="see what one step other than its own costs a game of a model")
     job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
     job.set_defaults(run=lambda options: costs(options.model))
+    job = jobs.add_parser("losses", help="see how a model loses a first point with patches removed")
+    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
+    job.set_defaults(run=lambda options: losses(options.model))
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -440,6 +446,59 @@ def wrong_at(at: int, other: int, play: Callable[[np.ndarray], np.ndarray]) -> C
         return outputs
 
     return choose
+
+
+def losses(model: str) -> None:
+    """Print how a model loses a first point with patches removed, and if the player would have saved it from there."""
+    policy, params = load_model(model)[:2]
+    agent, world, generator = policy.agent(params), PongGame(0.0), np.random.default_rng(0)
+    cut, n_patches = ps.PongTask.seen.patches.cut, ps.PongTask().n_features
+    n_lost, saved, first = 0, 0, collections.Counter()
+    for _ in range(N_CHOICES):
+        kept = np.sort(generator.permutation(n_patches)[: count_left(n_patches, REMOVED)])
+
+        def play(stack: np.ndarray, kept: np.ndarray = kept) -> np.ndarray:
+            return agent.act(cut(stack)[kept])
+
+        for n_idle in range(1, 5):
+            world.begin(n_idle)
+            if not loses_a_point(world, play):
+                continue
+            world.begin(n_idle)
+            rescued = Rescued(play, Player()(world))
+            saved += not loses_a_point(world, rescued)
+            first[rescued.wrong] += 1
+            n_lost += 1
+    print(f"{n_lost} of {4 * N_CHOICES} games lose a point in their first {N_FIRST} steps with {REMOVED:g} removed")
+    print(f"in {saved} of them the player loses none if it takes over after the first step that costs something:")
+    for wrong, count in first.most_common():
+        print(f"  {wrong}: {count}")
+
+
+def loses_a_point(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> bool:
+    """Play the first steps of a game that has begun; return whether the other side makes a point in them."""
+    points = [step.points for step in itertools.islice(steps(world, choose), N_FIRST)]
+    return any(later < before for before, later in zip(points, points[1:]))
+
+
+class Rescued:
+    """Does what `play` does until that costs something, once, and what the player does from there on."""
+
+    def __init__(self, play: Callable[[np.ndarray], np.ndarray], player: Callable[[], np.ndarray]) -> None:
+        self.play, self.player = play, player
+        self.wrong = ""  # what was done, and what the player would have done
+
+    def __call__(self, stack: np.ndarray) -> np.ndarray:
+        """Return the buttons' scores."""
+        right = self.player()
+        if self.wrong:
+            return right
+        outputs = self.play(stack)
+        done, better = int(np.argmax(outputs)), int(np.argmax(right))
+        if right[done] < CHEAP:
+            names = (ps.PongTask.action_names[MEANS.get(action, action)] for action in (done, better))
+            self.wrong = " instead of ".join(names)
+        return outputs
 
 
 def look_up() -> None:
