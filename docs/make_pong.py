@@ -167,6 +167,12 @@ def seen_set(step: Step) -> bytes:
     return sorted_set(ps.PongTask.seen.patches.cut(step.stack))
 
 
+def choose_patches(generator: np.random.Generator, removed: float) -> np.ndarray:
+    """Return the numbers, in order, of the patches that are left when a share of them is removed."""
+    n_patches = ps.PongTask().n_features
+    return np.sort(generator.permutation(n_patches)[: count_left(n_patches, removed)])
+
+
 def note(actions: Answers, lessons: Iterable[Step]) -> None:
     """Count what is done in each step, by the set of patches that is seen."""
     for step in lessons:
@@ -337,8 +343,7 @@ def astray() -> None:
     known, back, lost = set(actions), 0, 0
     for game in games_astray(world, N_BACK + N_CYCLE):
         after = [seen_set(step) in known for step in game[N_BACK:]]
-        points = [step.points for step in game]
-        back, lost = back + all(after), lost + any(later < before for before, later in zip(points, points[1:]))
+        back, lost = back + all(after), lost + loses_a_point(game)
     print(
         f"{4 * N_WRONG} games with a wrong step: in {back} the player is back for good in courts of its games after "
         f"{N_BACK} steps; in {lost} it loses a point"
@@ -384,7 +389,7 @@ def mistakes(model: str) -> None:
         whole = wrong_answers(policy, params, stacked, judges)
         generator, wrong = np.random.default_rng(0), []
         for _ in range(N_CHOICES):
-            kept = np.sort(generator.permutation(len(stacked))[: count_left(len(stacked), REMOVED)])
+            kept = choose_patches(generator, REMOVED)
             wrong.append(wrong_answers(policy, params, stacked[kept], judges))
         some, costly = np.mean(wrong, axis=0)
         none = sum(not one[1] for one in wrong)
@@ -452,33 +457,35 @@ def losses(model: str) -> None:
     """Print how a model loses a first point with patches removed, and if the player would have saved it from there."""
     policy, params = load_model(model)[:2]
     agent, world, generator = policy.agent(params), PongGame(0.0), np.random.default_rng(0)
-    cut, n_patches = ps.PongTask.seen.patches.cut, ps.PongTask().n_features
-    n_lost, saved, first = 0, 0, collections.Counter()
+    saved, first = 0, collections.Counter()
+
+    def act(stack: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        return agent.act(ps.PongTask.seen.patches.cut(stack)[kept])
+
     for _ in range(N_CHOICES):
-        kept = np.sort(generator.permutation(n_patches)[: count_left(n_patches, REMOVED)])
-
-        def play(stack: np.ndarray, kept: np.ndarray = kept) -> np.ndarray:
-            return agent.act(cut(stack)[kept])
-
+        play = functools.partial(act, kept=choose_patches(generator, REMOVED))
         for n_idle in range(1, 5):
             world.begin(n_idle)
-            if not loses_a_point(world, play):
-                continue
-            world.begin(n_idle)
-            rescued = Rescued(play, Player()(world))
-            saved += not loses_a_point(world, rescued)
-            first[rescued.wrong] += 1
-            n_lost += 1
+            if loses_a_point(itertools.islice(steps(world, play), N_FIRST)):
+                world.begin(n_idle)
+                rescued = Rescued(play, Player()(world))
+                saved += not loses_a_point(itertools.islice(steps(world, rescued), N_FIRST))
+                first[rescued.wrong] += 1
+    n_lost = sum(first.values())
     print(f"{n_lost} of {4 * N_CHOICES} games lose a point in their first {N_FIRST} steps with {REMOVED:g} removed")
     print(f"in {saved} of them the player loses none if it takes over after the first step that costs something:")
     for wrong, count in first.most_common():
         print(f"  {wrong}: {count}")
 
 
-def loses_a_point(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> bool:
-    """Play the first steps of a game that has begun; return whether the other side makes a point in them."""
-    points = [step.points for step in itertools.islice(steps(world, choose), N_FIRST)]
-    return any(later < before for before, later in zip(points, points[1:]))
+def loses_a_point(game: Iterable[Step]) -> bool:
+    """Return whether the other side makes a point in these steps of a game; none is played after that."""
+    before = -np.inf
+    for step in game:
+        if step.points < before:
+            return True
+        before = step.points
+    return False
 
 
 class Rescued:
@@ -528,14 +535,13 @@ def score_table(lessons: Callable[[], Iterator[Step]]) -> None:
     cut, world = ps.PongTask.seen.patches.cut, PongGame(0.0)
     names: dict[bytes, int] = {}  # of patches that are not of one color
 
-    def named(stack: np.ndarray, kept: Iterable[int]) -> collections.Counter[int]:
-        patches = cut(stack)[np.sort(kept)]
+    def named(stack: np.ndarray, kept: np.ndarray | slice) -> collections.Counter[int]:
+        patches = cut(stack)[kept]
         return collections.Counter(
             names.setdefault(patch.tobytes(), len(names)) for patch in patches if (patch != patch[0]).any()
         )
 
-    n_patches = ps.PongTask().n_features
-    done = {frozenset(named(step.stack, range(n_patches)).items()): step.action for step in lessons()}
+    done = {frozenset(named(step.stack, slice(None)).items()): step.action for step in lessons()}
     print(f"{len(done)} sets of patches")
     table = np.zeros((len(done), len(names)), np.int16)
     for row, seen in zip(table, done):
@@ -552,7 +558,7 @@ def score_table(lessons: Callable[[], Iterator[Step]]) -> None:
     for share in SHARES:
         scores, generator = [], np.random.default_rng(0)
         for n_idle in [1, 2, 3, 4] * (EPISODES // 4):
-            kept = generator.permutation(n_patches)[: count_left(n_patches, share)]
+            kept = choose_patches(generator, share)
             world.begin(n_idle)
             scores.append(score(world, functools.partial(choose, kept=kept)))
         print(f"{share:g} removed: {np.mean(scores):.1f} {scores}", flush=True)
