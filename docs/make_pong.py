@@ -7,20 +7,22 @@
     python docs/make_pong.py mistakes MODEL
     python docs/make_pong.py costs MODEL
     python docs/make_pong.py losses MODEL
+    python docs/make_pong.py recovery MODEL
     python docs/make_pong.py look-up
     python docs/make_pong.py occlusion [SHARE=MODEL ...]   # by the share removed in their training
     python docs/make_pong.py latent MODEL                  # needs scikit-learn
 
 `facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has networks
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
-`astray` prints how soon the player is back in the courts of its games after a wrong step, and what it meets after lost
-points. `mistakes` prints how often a model does other than the player there, and in the courts of the player's games,
-with none and with three tenths of its patches removed. `costs` prints what one such step costs a game. `losses` prints
-how a model comes to lose a first point with patches removed, and whether the player would still have saved it.
-`look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the fewest
-others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more of its
-patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones; without
-models it draws what is kept. `latent` draws images/pong-latent.png.
+`astray` prints how soon the player is back in the courts of its games after a wrong step, how many of the others look
+like these, and what it meets after lost points. `mistakes` prints how often a model does other than the player there,
+and in the courts of the player's games, with none and with three tenths of its patches removed. `costs` prints what one
+such step costs a game. `losses` prints how a model comes to lose a first point with patches removed, and whether the
+player would still have saved it. `recovery` prints how often it loses a point after a wrong step in a game of the
+player's. `look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the
+fewest others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more
+of its patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones;
+without models it draws what is kept. `latent` draws images/pong-latent.png.
 """
 
 from __future__ import annotations
@@ -60,7 +62,10 @@ N_COSTS = 12  # games with a wrong step of each kind
 N_FIRST = 600  # steps of a game, two rallies of each kind and more, in which a first point is lost or none
 MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
 CHEAP = 0.85  # of the player's output, above which doing that costs no point
+N_ASTRAY, N_ON = 60, 75  # wrong steps of each game from which a model is to recover, and steps from there on
+DECIDED = 125  # the column beyond which a ball that comes is met or not, whatever is done
 N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
+LEARNT_REMOVED = 0.45  # the largest share removed as most of the runs of `pong-player` learnt
 N_STARTS = 30  # idle frames at the start, at most
 COURT = range(12, 79), range(18, 67)  # rows and columns of the picture where there is nothing but a ball
 STRIDES = 6, 3, 2  # pixels from a patch to the next: side by side, and overlapping
@@ -99,6 +104,9 @@ def main() -> None:
     job = jobs.add_parser("losses", help="see how a model loses a first point with patches removed")
     job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
     job.set_defaults(run=lambda options: losses(options.model))
+    job = jobs.add_parser("recovery", help="see how often a model loses a point after a wrong step")
+    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
+    job.set_defaults(run=lambda options: recovery(options.model))
     job = jobs.add_parser("look-up", help="play by heart, with patches removed")
     job.set_defaults(run=lambda options: look_up())
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
@@ -338,19 +346,55 @@ def teachers() -> None:
 
 def astray() -> None:
     """Print how the player comes back to the courts of its games after a wrong step, and what it meets if behind."""
-    world, actions = PongGame(0.0), collections.defaultdict(collections.Counter)
-    note(actions, whole_games(world))
-    known, back, lost = set(actions), 0, 0
+    world, actions, own = PongGame(0.0), collections.defaultdict(collections.Counter), {}
+    for step in whole_games(world):
+        note(actions, [step])
+        own[seen_set(step)] = step
+    known, other, back, lost = set(actions), {}, 0, 0
     for game in games_astray(world, N_BACK + N_CYCLE):
         after = [seen_set(step) in known for step in game[N_BACK:]]
         back, lost = back + all(after), lost + loses_a_point(game)
+        other.update((seen, step) for step in game[:N_BACK] if (seen := seen_set(step)) not in known)
     print(
         f"{4 * N_WRONG} games with a wrong step: in {back} the player is back for good in courts of its games after "
         f"{N_BACK} steps; in {lost} it loses a point"
     )
+    for removed in (REMOVED, LEARNT_REMOVED):
+        alike, costly = look_alike(list(own.values()), list(other.values()), removed)
+        print(
+            f"with {removed:g} removed {100 * alike:.1f} % of the {len(other)} other sets after a wrong step look like "
+            f"one in its games; in {100 * costly:.1f} % what it does there costs something here",
+            flush=True,
+        )
     note(actions, games_behind(PongGame(0.0, MOST_BEHIND)))
     several = sum(len(counts) > 1 for counts in actions.values())
     print(f"{N_BEHIND} games behind: {len(actions) - len(known)} sets more; {several} of all sets have two answers")
+
+
+def look_alike(own: list[Step], other: list[Step], removed: float) -> tuple[float, float]:
+    """Return in what part of other steps one sees what one sees in the player's own, with a share of patches removed.
+
+    And in what part, besides, what the player does in such a step of its own costs something in the other.
+    """
+    names: dict[bytes, int] = {}
+    numbers = np.array(
+        [
+            [names.setdefault(patch.tobytes(), len(names)) for patch in ps.PongTask.seen.patches.cut(step.stack)]
+            for step in (*own, *other)
+        ]
+    )
+    generator, alike, costly = np.random.default_rng(0), 0, 0
+    for _ in range(N_CHOICES):
+        seen = np.sort(numbers[:, choose_patches(generator, removed)], axis=1)
+        done = collections.defaultdict(list)
+        for row, step in zip(seen, own):
+            done[row.tobytes()].append(step.action)
+        for row, step in zip(seen[len(own) :], other):
+            actions = done.get(row.tobytes(), [])
+            alike += bool(actions)
+            costly += any(step.outputs[action] < CHEAP for action in actions)
+    n_asked = N_CHOICES * len(other)
+    return alike / n_asked, costly / n_asked
 
 
 def games_astray(world: PongGame, n_steps: int) -> Iterator[list[Step]]:
@@ -506,6 +550,46 @@ class Rescued:
             names = (ps.PongTask.action_names[MEANS.get(action, action)] for action in (done, better))
             self.wrong = " instead of ".join(names)
         return outputs
+
+
+def recovery(model: str) -> None:
+    """Print how often a point is lost after one wrong step in a game of the player's: by a model, and by the player."""
+    policy, params = load_model(model)[:2]
+    agent, world = policy.agent(params), PongGame(0.0)
+
+    def act(stack: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        return agent.act(ps.PongTask.seen.patches.cut(stack)[kept])
+
+    for removed in (None, 0.0, REMOVED):
+        agent.reset()
+        generator, lost = np.random.default_rng(0), 0
+        for at, other in wrong_steps(world, generator):
+            then, play = None, Player()(world)
+            if removed is not None:
+                then = functools.partial(act, kept=choose_patches(generator, removed))
+            game = steps(world, wrong_at(at, other, taken_over(at, play, then)))
+            lost += loses_a_point(itertools.islice(game, at + N_ON))
+        who = "the player loses" if removed is None else f"with {removed:g} removed {model} loses"
+        print(f"{who} {lost} of {4 * N_ASTRAY} points after a wrong step", flush=True)
+
+
+def wrong_steps(world: PongGame, generator: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Begin the player's games, and yield a step of each in which the ball comes, and how many keys beside to press."""
+    for n_idle in range(1, 5):
+        world.begin(n_idle)
+        game = itertools.islice(played(world), N_CYCLE)
+        coming = [at for at, _ in enumerate(game) if (court := world.look()).is_coming and court.column < DECIDED]
+        for _ in range(N_ASTRAY):
+            world.begin(n_idle)
+            yield int(generator.choice(coming)), int(generator.integers(1, len(KEYS)))
+
+
+def taken_over(
+    at: int, player: Callable[[], np.ndarray], then: Callable[[np.ndarray], np.ndarray] | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what does what the player does up to a step, and then what `then` does, if there is one."""
+    numbers = itertools.count()
+    return lambda stack: player() if next(numbers) <= at or then is None else then(stack)
 
 
 def look_up() -> None:
