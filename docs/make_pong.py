@@ -33,7 +33,7 @@ import dataclasses
 import functools
 import itertools
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +63,7 @@ N_FIRST = 600  # steps of a game, two rallies of each kind and more, in which a 
 MEANS = {1: 0, 4: 2, 5: 3}  # buttons that do the same, but for firing
 CHEAP = 0.85  # of the player's output, above which doing that costs no point
 N_ASTRAY, N_ON = 60, 75  # wrong steps of each game from which a model is to recover, and steps from there on
-DECIDED = 125  # the column beyond which a ball that comes is met or not, whatever is done
+DECIDED = 125  # the column from which there is hardly time to make a wrong step good
 N_CHOICES, REMOVED = 24, 0.3  # choices of patches, and the share that each removes
 LEARNT_REMOVED = 0.45  # the largest share removed as most of the runs of `pong-player` learnt
 N_STARTS = 30  # idle frames at the start, at most
@@ -87,34 +87,27 @@ def main() -> None:
     """Do what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     jobs = parser.add_subparsers(required=True)
-    job = jobs.add_parser("facts", help="count pictures, and places of the ball that look alike")
-    job.set_defaults(run=lambda options: facts())
-    job = jobs.add_parser("memory", help="learn in which row the ball is, without and with a memory")
-    job.set_defaults(run=lambda options: memory())
-    job = jobs.add_parser("teachers", help="score the players that teach, with sticky actions")
-    job.set_defaults(run=lambda options: teachers())
-    job = jobs.add_parser("astray", help="see how the player comes back after a wrong step, and after lost points")
-    job.set_defaults(run=lambda options: astray())
-    job = jobs.add_parser("mistakes", help="see in which of the player's courts a model does other than the player")
-    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
-    job.set_defaults(run=lambda options: mistakes(options.model))
-    job = jobs.add_parser("costs", help="see what one step other than its own costs a game of a model")
-    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
-    job.set_defaults(run=lambda options: costs(options.model))
-    job = jobs.add_parser("losses", help="see how a model loses a first point with patches removed")
-    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
-    job.set_defaults(run=lambda options: losses(options.model))
-    job = jobs.add_parser("recovery", help="see how often a model loses a point after a wrong step")
-    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
-    job.set_defaults(run=lambda options: recovery(options.model))
-    job = jobs.add_parser("look-up", help="play by heart, with patches removed")
-    job.set_defaults(run=lambda options: look_up())
+    for name, run, text in (
+        ("facts", facts, "count pictures, and places of the ball that look alike"),
+        ("memory", memory, "learn in which row the ball is, without and with a memory"),
+        ("teachers", teachers, "score the players that teach, with sticky actions"),
+        ("astray", astray, "see how the player comes back after a wrong step, and after lost points"),
+        ("look-up", look_up, "play by heart, with patches removed"),
+    ):
+        jobs.add_parser(name, help=text).set_defaults(run=lambda options, run=run: run())
+    for name, run, text in (
+        ("mistakes", mistakes, "see in which of the player's courts a model does other than the player"),
+        ("costs", costs, "see what one step other than its own costs a game of a model"),
+        ("losses", losses, "see how a model loses a first point with patches removed"),
+        ("recovery", recovery, "see how often a model loses a point after a wrong step"),
+        ("latent", latent, "draw the latent code of a game by t-SNE"),
+    ):
+        job = jobs.add_parser(name, help=text)
+        job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
+        job.set_defaults(run=lambda options, run=run: run(options.model))
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
     job.add_argument("models", nargs="*", metavar="SHARE=MODEL", help="policy file or model, by the share in training")
     job.set_defaults(run=lambda options: occlusion(options.models))
-    job = jobs.add_parser("latent", help="draw the latent code of a game by t-SNE")
-    job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
-    job.set_defaults(run=lambda options: latent(options.model))
     options = parser.parse_args()
     options.run(options)
 
@@ -179,6 +172,11 @@ def choose_patches(generator: np.random.Generator, removed: float) -> np.ndarray
     """Return the numbers, in order, of the patches that are left when a share of them is removed."""
     n_patches = ps.PongTask().n_features
     return np.sort(generator.permutation(n_patches)[: count_left(n_patches, removed)])
+
+
+def number(patches: np.ndarray, names: dict[bytes, int]) -> list[int]:
+    """Return the numbers of patches (feature, channel) by `names`, in which those get the next that are not there."""
+    return [names.setdefault(patch.tobytes(), len(names)) for patch in patches]
 
 
 def note(actions: Answers, lessons: Iterable[Step]) -> None:
@@ -348,13 +346,14 @@ def astray() -> None:
     """Print how the player comes back to the courts of its games after a wrong step, and what it meets if behind."""
     world, actions, own = PongGame(0.0), collections.defaultdict(collections.Counter), {}
     for step in whole_games(world):
-        note(actions, [step])
-        own[seen_set(step)] = step
-    known, other, back, lost = set(actions), {}, 0, 0
+        seen = seen_set(step)
+        actions[seen][step.action] += 1
+        own[seen] = step
+    other, back, lost = {}, 0, 0
     for game in games_astray(world, N_BACK + N_CYCLE):
-        after = [seen_set(step) in known for step in game[N_BACK:]]
+        after = [seen_set(step) in own for step in game[N_BACK:]]
         back, lost = back + all(after), lost + loses_a_point(game)
-        other.update((seen, step) for step in game[:N_BACK] if (seen := seen_set(step)) not in known)
+        other.update((seen, step) for step in game[:N_BACK] if (seen := seen_set(step)) not in own)
     print(
         f"{4 * N_WRONG} games with a wrong step: in {back} the player is back for good in courts of its games after "
         f"{N_BACK} steps; in {lost} it loses a point"
@@ -368,7 +367,7 @@ def astray() -> None:
         )
     note(actions, games_behind(PongGame(0.0, MOST_BEHIND)))
     several = sum(len(counts) > 1 for counts in actions.values())
-    print(f"{N_BEHIND} games behind: {len(actions) - len(known)} sets more; {several} of all sets have two answers")
+    print(f"{N_BEHIND} games behind: {len(actions) - len(own)} sets more; {several} of all sets have two answers")
 
 
 def look_alike(own: list[Step], other: list[Step], removed: float) -> tuple[float, float]:
@@ -377,12 +376,7 @@ def look_alike(own: list[Step], other: list[Step], removed: float) -> tuple[floa
     And in what part, besides, what the player does in such a step of its own costs something in the other.
     """
     names: dict[bytes, int] = {}
-    numbers = np.array(
-        [
-            [names.setdefault(patch.tobytes(), len(names)) for patch in ps.PongTask.seen.patches.cut(step.stack)]
-            for step in (*own, *other)
-        ]
-    )
+    numbers = np.array([number(ps.PongTask.seen.patches.cut(step.stack), names) for step in (*own, *other)])
     generator, alike, costly = np.random.default_rng(0), 0, 0
     for _ in range(N_CHOICES):
         seen = np.sort(numbers[:, choose_patches(generator, removed)], axis=1)
@@ -399,13 +393,20 @@ def look_alike(own: list[Step], other: list[Step], removed: float) -> tuple[floa
 
 def games_astray(world: PongGame, n_steps: int) -> Iterator[list[Step]]:
     """Yield the steps of the player's games that follow a wrong one."""
-    generator = np.random.default_rng(0)
-    for n_idle, _ in itertools.product(range(1, 5), range(N_WRONG)):
-        world.begin(n_idle)
-        at, other = generator.integers(20, N_CYCLE), int(generator.integers(1, len(KEYS)))
+    for at, other in wrong_steps(world, [range(20, N_CYCLE)] * 4, N_WRONG, np.random.default_rng(0)):
         play = Player()(world)
         game = steps(world, wrong_at(at, other, lambda _, play=play: play()))
         yield list(itertools.islice(game, at + 1, at + 1 + n_steps))
+
+
+def wrong_steps(
+    world: PongGame, among: list[Sequence[int]], n_wrong: int, generator: np.random.Generator
+) -> Iterator[tuple[int, int]]:
+    """Begin each of four games so many times, and yield one step of those named, and how many keys beside to press."""
+    for n_idle, places in enumerate(among, start=1):
+        for _ in range(n_wrong):
+            world.begin(n_idle)
+            yield int(generator.choice(places)), int(generator.integers(1, len(KEYS)))
 
 
 def mistakes(model: str) -> None:
@@ -456,14 +457,23 @@ def wrong_answers(policy: Any, params: np.ndarray, patches: np.ndarray, judges: 
     return [1 - np.take_along_axis(right, chosen, axis=1).mean() for right in judges]
 
 
+def student(model: str) -> Callable[..., np.ndarray]:
+    """Return what gives a model's scores of the buttons, by what is seen and which patches of it are left, if not all.
+
+    How many are left is the same each time.
+    """
+    policy, params = load_model(model)[:2]
+    agent = policy.agent(params)
+
+    def act(stack: np.ndarray, kept: np.ndarray | slice = slice(None)) -> np.ndarray:
+        return agent.act(ps.PongTask.seen.patches.cut(stack)[kept])
+
+    return act
+
+
 def costs(model: str) -> None:
     """Print what it costs the games of a model to do for one step other than it would, with all its patches."""
-    policy, params = load_model(model)[:2]
-    agent, world, generator = policy.agent(params), PongGame(0.0), np.random.default_rng(0)
-
-    def play(stack: np.ndarray) -> np.ndarray:
-        return agent.act(ps.PongTask.seen.patches.cut(stack))
-
+    play, world, generator = student(model), PongGame(0.0), np.random.default_rng(0)
     done = []  # in each of the four games, in its first steps
     for n_idle in range(1, 5):
         world.begin(n_idle)
@@ -499,13 +509,8 @@ def wrong_at(at: int, other: int, play: Callable[[np.ndarray], np.ndarray]) -> C
 
 def losses(model: str) -> None:
     """Print how a model loses a first point with patches removed, and if the player would have saved it from there."""
-    policy, params = load_model(model)[:2]
-    agent, world, generator = policy.agent(params), PongGame(0.0), np.random.default_rng(0)
+    act, world, generator = student(model), PongGame(0.0), np.random.default_rng(0)
     saved, first = 0, collections.Counter()
-
-    def act(stack: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        return agent.act(ps.PongTask.seen.patches.cut(stack)[kept])
-
     for _ in range(N_CHOICES):
         play = functools.partial(act, kept=choose_patches(generator, REMOVED))
         for n_idle in range(1, 5):
@@ -554,16 +559,11 @@ class Rescued:
 
 def recovery(model: str) -> None:
     """Print how often a point is lost after one wrong step in a game of the player's: by a model, and by the player."""
-    policy, params = load_model(model)[:2]
-    agent, world = policy.agent(params), PongGame(0.0)
-
-    def act(stack: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        return agent.act(ps.PongTask.seen.patches.cut(stack)[kept])
-
+    world = PongGame(0.0)
+    among = [coming(world, n_idle) for n_idle in range(1, 5)]
     for removed in (None, 0.0, REMOVED):
-        agent.reset()
-        generator, lost = np.random.default_rng(0), 0
-        for at, other in wrong_steps(world, generator):
+        act, generator, lost = student(model), np.random.default_rng(0), 0
+        for at, other in wrong_steps(world, among, N_ASTRAY, generator):
             then, play = None, Player()(world)
             if removed is not None:
                 then = functools.partial(act, kept=choose_patches(generator, removed))
@@ -573,15 +573,11 @@ def recovery(model: str) -> None:
         print(f"{who} {lost} of {4 * N_ASTRAY} points after a wrong step", flush=True)
 
 
-def wrong_steps(world: PongGame, generator: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Begin the player's games, and yield a step of each in which the ball comes, and how many keys beside to press."""
-    for n_idle in range(1, 5):
-        world.begin(n_idle)
-        game = itertools.islice(played(world), N_CYCLE)
-        coming = [at for at, _ in enumerate(game) if (court := world.look()).is_coming and court.column < DECIDED]
-        for _ in range(N_ASTRAY):
-            world.begin(n_idle)
-            yield int(generator.choice(coming)), int(generator.integers(1, len(KEYS)))
+def coming(world: PongGame, n_idle: int) -> list[int]:
+    """Return the steps of a game of the player's in which the ball comes, and there is time left."""
+    world.begin(n_idle)
+    game = itertools.islice(played(world), N_CYCLE)
+    return [at for at, _ in enumerate(game) if (court := world.look()).is_coming and court.column < DECIDED]
 
 
 def taken_over(
@@ -621,9 +617,7 @@ def score_table(lessons: Callable[[], Iterator[Step]]) -> None:
 
     def named(stack: np.ndarray, kept: np.ndarray | slice) -> collections.Counter[int]:
         patches = cut(stack)[kept]
-        return collections.Counter(
-            names.setdefault(patch.tobytes(), len(names)) for patch in patches if (patch != patch[0]).any()
-        )
+        return collections.Counter(number(patches[(patches != patches[:, :1]).any(axis=1)], names))
 
     done = {frozenset(named(step.stack, slice(None)).items()): step.action for step in lessons()}
     print(f"{len(done)} sets of patches")
