@@ -4,6 +4,7 @@
     python docs/make_pong.py memory
     python docs/make_pong.py teachers
     python docs/make_pong.py astray
+    python docs/make_pong.py alike [STEPS ...]             # until which the player waits
     python docs/make_pong.py mistakes MODEL
     python docs/make_pong.py costs MODEL
     python docs/make_pong.py losses MODEL
@@ -15,14 +16,15 @@
 `facts` prints how many pictures a game has, and what a set of patches says of where the ball is. `memory` has networks
 without and with a memory learn in which row the ball is. `teachers` scores the players that teach, with sticky actions.
 `astray` prints how soon the player is back in the courts of its games after a wrong step, how many of the others look
-like these, and what it meets after lost points. `mistakes` prints how often a model does other than the player there,
-and in the courts of the player's games, with none and with three tenths of its patches removed. `costs` prints what one
-such step costs a game. `losses` prints how a model comes to lose a first point with patches removed, and whether the
-player would still have saved it. `recovery` prints how often it loses a point after a wrong step in a game of the
-player's. `look-up` plays by heart, with patches removed: it does what the player did where it saw these patches and the
-fewest others, in its four games, or also after points that were lost. `occlusion` scores each model with more and more
-of its patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the published ones;
-without models it draws what is kept. `latent` draws images/pong-latent.png.
+like these, and what it meets after lost points. `alike` prints in how many of its games two courts in which no key is
+right for both look the same, or nearly, with patches removed. `mistakes` prints how often a model does other than the
+player there, and in the courts of the player's games, with none and with three tenths of its patches removed. `costs`
+prints what one such step costs a game. `losses` prints how a model comes to lose a first point with patches removed,
+and whether the player would still have saved it. `recovery` prints how often it loses a point after a wrong step in a
+game of the player's. `look-up` plays by heart, with patches removed: it does what the player did where it saw these
+patches and the fewest others, in its four games, or also after points that were lost. `occlusion` scores each model
+with more and more of its patches removed, keeps the scores in pong.json, and draws images/pong-occlusion.png beside the
+published ones; without models it draws what is kept. `latent` draws images/pong-latent.png.
 """
 
 from __future__ import annotations
@@ -105,6 +107,11 @@ def main() -> None:
         job = jobs.add_parser(name, help=text)
         job.add_argument("model", metavar="MODEL", help="policy file, or name of a model")
         job.set_defaults(run=lambda options, run=run: run(options.model))
+    job = jobs.add_parser("alike", help="see how alike courts of the player's games look with patches removed")
+    job.add_argument(
+        "latest", nargs="*", type=float, metavar="STEPS", default=[Player.latest], help="until which it waits"
+    )
+    job.set_defaults(run=lambda options: [alike_games(latest) for latest in options.latest])
     job = jobs.add_parser("occlusion", help="score with patches removed, and draw it")
     job.add_argument("models", nargs="*", metavar="SHARE=MODEL", help="policy file or model, by the share in training")
     job.set_defaults(run=lambda options: occlusion(options.models))
@@ -152,9 +159,9 @@ def score(world: PongGame, choose: Callable[[np.ndarray], np.ndarray]) -> float:
             return end.value
 
 
-def played(world: PongGame) -> Iterator[Step]:
-    """Yield the steps of the player's game."""
-    play = Player()(world)
+def played(world: PongGame, latest: float = Player.latest) -> Iterator[Step]:
+    """Yield the steps of the player's game; until `latest` steps before the ball is there it waits."""
+    play = Player(latest=latest)(world)
     return steps(world, lambda _: play())
 
 
@@ -391,6 +398,49 @@ def look_alike(own: list[Step], other: list[Step], removed: float) -> tuple[floa
     return alike / n_asked, costly / n_asked
 
 
+def alike_games(latest: float) -> None:
+    """Print in how many of the player's games courts that ask for different keys look alike with patches removed."""
+    world, names, known = PongGame(0.0), {}, {}
+    shown, right, games = [], [], []  # of each set: its patches by number, which keys are right, in which games it is
+    for n_idle in range(1, 5):
+        world.begin(n_idle)
+        for step in played(world, latest):
+            if (seen := seen_set(step)) not in known:
+                known[seen] = len(known)
+                shown.append(number(ps.PongTask.seen.patches.cut(step.stack), names))
+                right.append(np.zeros(len(KEYS), bool))
+                games.append(np.zeros(4, bool))
+            right[known[seen]] |= step.outputs[list(KEYS)] >= CHEAP
+            games[known[seen]][n_idle - 1] = True
+    shown, right, games = np.array(shown), np.array(right), np.array(games)
+    agree = (right[:, None] & right).any(axis=2)
+    generator, counts = np.random.default_rng(0), np.zeros(3)
+    for _ in range(N_CHOICES):
+        n_different = count_different(shown[:, choose_patches(generator, REMOVED)])
+        nearest = np.where(agree, np.inf, n_different).min(axis=1)
+        counts += [games[nearest <= n_patches].any(axis=0).sum() for n_patches in range(3)]
+    n_sole, (same, one, two) = np.count_nonzero(right.sum(axis=1) == 1), 100 * counts / (4 * N_CHOICES)
+    print(
+        f"waiting until {latest:g} steps are left: {len(shown)} sets, in {n_sole} of which "
+        f"one key alone is right; with {REMOVED:g} removed {same:.1f} % of {4 * N_CHOICES} games have a court that looks "
+        f"the same as one in which another key is, {one:.1f} % one with at most one patch different, {two:.1f} % "
+        "with two",
+        flush=True,
+    )
+
+
+def count_different(numbers: np.ndarray) -> np.ndarray:
+    """Return in how many patches each two of some sets differ (set, set), by the patches' numbers (set, patch)."""
+    ordered = np.sort(numbers, axis=1)
+    places = np.arange(ordered.shape[1])
+    first = np.maximum.accumulate(np.where(np.diff(ordered, axis=1, prepend=-1), places, 0), axis=1)
+    # The second of patches that are alike is another than the first.
+    _, kinds = np.unique(ordered * len(places) + places - first, return_inverse=True)
+    has = np.zeros((len(numbers), kinds.max() + 1), np.float32)
+    np.put_along_axis(has, kinds.reshape(ordered.shape), 1, axis=1)
+    return len(places) - has @ has.T
+
+
 def games_astray(world: PongGame, n_steps: int) -> Iterator[list[Step]]:
     """Yield the steps of the player's games that follow a wrong one."""
     for at, other in wrong_steps(world, [range(20, N_CYCLE)] * 4, N_WRONG, np.random.default_rng(0)):
@@ -474,10 +524,12 @@ def student(model: str) -> Callable[..., np.ndarray]:
 def costs(model: str) -> None:
     """Print what it costs the games of a model to do for one step other than it would, with all its patches."""
     play, world, generator = student(model), PongGame(0.0), np.random.default_rng(0)
-    done = []  # in each of the four games, in its first steps
+    done = []  # in each of the four games, in its first steps; none where the player has a choice
     for n_idle in range(1, 5):
         world.begin(n_idle)
-        done.append([MEANS.get(step.action, step.action) for step in itertools.islice(steps(world, play), N_CYCLE)])
+        player = Player()(world)
+        game = itertools.islice(steps(world, play), N_CYCLE)
+        done.append([MEANS.get(step.action, step.action) if decides(player()) else None for step in game])
     for own, instead in itertools.permutations(range(len(KEYS)), 2):
         scores = []
         for game in generator.integers(4, size=N_COSTS).tolist():
@@ -490,6 +542,11 @@ def costs(model: str) -> None:
             f"{scores.count(21)} of {N_COSTS} games won 21 : 0",
             flush=True,
         )
+
+
+def decides(outputs: np.ndarray) -> bool:
+    """Return whether all that the player does not do would cost something, by its outputs for the buttons."""
+    return np.count_nonzero(outputs >= CHEAP) == 1
 
 
 def wrong_at(at: int, other: int, play: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -574,10 +631,10 @@ def recovery(model: str) -> None:
 
 
 def coming(world: PongGame, n_idle: int) -> list[int]:
-    """Return the steps of a game of the player's in which the ball comes, and there is time left."""
+    """Return the steps of a game of the player's in which one key alone is right, and there is time left."""
     world.begin(n_idle)
     game = itertools.islice(played(world), N_CYCLE)
-    return [at for at, _ in enumerate(game) if (court := world.look()).is_coming and court.column < DECIDED]
+    return [at for at, step in enumerate(game) if decides(step.outputs) and world.look().column < DECIDED]
 
 
 def taken_over(

@@ -117,6 +117,9 @@ def test_with_a_margin_the_largest_label_is_to_be_so_far_ahead():
     near = one._replace(labels=np.array([[[1, 1, 0.8], [0.8, -1, -1], [0.7, 0.9, 1]]], np.float32))
     lacks = [[0, 0, 0], [0, 0.7, 0], [0.2, 0.2, 0]]  # no farther than the labels are
     np.testing.assert_allclose(lesson._errors(near, actions)[0][0], np.square(lacks), atol=1e-6)
+    equal = one._replace(labels=np.array([[[1, 1, -1], [1, -1, 1], [0.5, 1, 1]]], np.float32))
+    lacks = [[0, 0, 0], [0, 0.6, 0], [0.4, 0, 0]]  # of several largest the one that the student favors
+    np.testing.assert_allclose(lesson._errors(equal, actions)[0][0], np.square(lacks), atol=1e-6)
     dead = one._replace(alive=np.array([[True, False, True]]))
     assert not lesson._errors(dead, actions)[1][..., 1].any()
 

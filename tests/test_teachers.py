@@ -224,22 +224,26 @@ def test_a_player_comes_to_play_the_same_rallies_in_turns():
     game.close()
 
 
-def test_a_player_turns_the_knob_down_whenever_the_ball_does_not_come():
+def test_a_player_waits_where_its_knob_is_turned_down_until_the_ball_is_near():
     pytest.importorskip("ale_py")
     game = ps.PongTask().make_env()
     game.reset(1)
-    play, generator, waited = player.Player(horizon=40)(game), np.random.default_rng(0), 0
+    teacher, generator, waited, far = player.Player(horizon=40), np.random.default_rng(0), [0, 0], 0
+    play = teacher(game)
+    rest, down = (ps.PongTask.action_names.index(name) for name in ("rest", "down"))
     for _ in range(150):  # whatever is done, with the paddle anywhere
         outputs, court = play(), game.look()
-        best = int(outputs.argmax())
-        if not court.is_coming:
-            waited += court.knob < 190
-            assert ps.PongTask.action_names[best] == "down"
-            np.testing.assert_allclose(outputs[ps.PongTask.action_names.index("rest")], 0.9)
-        else:
+        steps_left = (139 - court.column) / court.across if court.is_coming else np.inf
+        if steps_left > teacher.latest:
+            at_end = court.knob >= 190
+            waited[at_end] += 1
+            far += court.is_coming
+            np.testing.assert_allclose(outputs[[rest, down]], [1 if at_end else 0.9, 1])
+            assert np.sort(outputs)[-3] <= 0.5
+        elif court.column < 142:
             assert np.sort(outputs)[-2] <= 0.5
         game.step(int(generator.integers(6)))
-    assert waited > 20
+    assert min(*waited, far) > 5
     game.close()
 
 

@@ -144,16 +144,17 @@ def _errors(lesson: Lesson, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     With a margin the error of each other action is what the one of the largest label lacks of being so far ahead of
     it, or as far as its label is: the squared hinge loss of Crammer and Singer's margin (2001), which is none where all
-    are far enough behind. Of what costs less to be wrong in, less is asked for, as Taskar et al. (2003) scale it.
+    are far enough behind. Of what costs less to be wrong in, less is asked for, as Taskar et al. (2003) scale it. Where
+    several labels are the largest, any of their actions may be ahead of the others.
     """
     alive = lesson.alive[:, None]
     if not lesson.margin:
         difference = (actions - lesson.labels) * alive
         return difference**2, 2 * difference
-    best = np.argmax(lesson.labels, axis=1)[:, None]
-    margins = np.minimum(lesson.margin, np.take_along_axis(lesson.labels, best, axis=1) - lesson.labels)
-    lacks = np.maximum(actions - np.take_along_axis(actions, best, axis=1) + margins, 0) * alive
-    np.put_along_axis(lacks, best, 0, axis=1)
+    behind = lesson.labels.max(axis=1, keepdims=True) - lesson.labels
+    best = np.argmax(np.where(behind, -np.inf, actions), axis=1)[:, None]
+    ahead = np.take_along_axis(actions, best, axis=1)
+    lacks = np.maximum(actions - ahead + np.minimum(lesson.margin, behind), 0) * (behind > 0) * alive
     d_actions = 2 * lacks
     np.put_along_axis(d_actions, best, -d_actions.sum(axis=1, keepdims=True), axis=1)
     return lacks**2, d_actions

@@ -24,7 +24,7 @@ _AHEAD = 5  # actions planned
 _PLANS = np.array(list(itertools.product(_MOVES, repeat=_AHEAD)), float)
 # Of equal plans, the one that moves less, and that moves sooner: when is then not so important.
 _EFFORT = np.abs(_PLANS) @ (0.3 + 0.002 * np.arange(_AHEAD))
-# While the ball does not come the knob is turned down all the time: there is nothing to be seen for that.
+# While the paddle waits the knob is turned down all the time: there is nothing to be seen for that.
 _DOWNWARDS = 0.3 * (_PLANS != 1).sum(axis=1)
 _WALLS = 30.5, 193.0  # rows between which the ball bounces
 _HIT, _PAST = 139, 142  # columns where the paddle meets the ball, and beyond which it does not
@@ -34,8 +34,8 @@ _CHOOSE_UNTIL = 125  # column up to which a return is chosen
 _HOME = ENDS[1]
 _SETTLED = 2 * _AHEAD + 6  # ticks after which the paddle is where the knob is, but for half a row
 _MARGIN = 0.5  # from the output of the best action to that of any other
-# And from that of turning the knob down to that of resting, while the ball does not come: what is left undone then is
-# made good in the next steps, as the knob goes to its end, but a turn too many as the ball comes costs points.
+# And from that of turning the knob down to that of resting, while the paddle waits and the knob is not at its end yet:
+# what is left undone then is made good in the next steps, but a turn too many as the ball comes costs points.
 _CHEAP = 0.1
 _NEAR = 2.0  # rows from where the ball is to be met that are as good: so there are no last corrections
 _LENGTH = 13.0  # rows of the paddle that return the ball
@@ -88,16 +88,20 @@ class Player(Teacher):
     same few rallies over and over, and that can be copied. What cannot be seen, in which frames the other paddle
     rests, is taken to be always the same there.
 
-    Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, but
-    0.9 for rest where the ball does not come, and -1 for what it does not do.
+    Its outputs are soft: 1 for the best of rest, up and down, at most 0.5 for the others, less by what they cost, and
+    -1 for what it does not do. But while the paddle waits they are 0.9 for rest, and 1 for down, or 1 for both if the
+    knob is at its end.
 
     Args:
         horizon: steps that a return is tried for; with 0 none is: each goes away from the other paddle.
         softness: rows of error that make an action as bad as can be.
+        latest: steps before the ball is there, until which the paddle waits, if a return was tried: the whole way takes
+            seven. While it waits it may rest as well as not, so that until then nothing need be seen.
     """
 
     horizon: int = 160
     softness: float = 8.0
+    latest: float = 9.5
 
     kind: ClassVar[str] = "player"
     task: ClassVar[str] = "pong"
@@ -113,17 +117,24 @@ class Player(Teacher):
                 chosen = chosen if court.is_coming else None
             elif chosen is None and self.horizon:
                 chosen = self._choose(world, hand)
-            costs = hand.costs(court, chosen)
+            waits = self._waits(court, chosen)
+            costs = hand.costs(court, chosen, waits)
             outputs = np.full(6, -1.0)
             for move, action in zip(_MOVES, KEYS):
                 more = costs[_PLANS[:, 0] == move].min() - costs.min()
                 outputs[action] = 1 - _MARGIN - (2 - _MARGIN) * min(1.0, more / self.softness)
-            if not court.is_coming:
-                outputs[KEYS[0]] = 1 - _CHEAP
+            if waits:
+                outputs[KEYS[0]] = 1 if court.knob >= _HOME else 1 - _CHEAP
             outputs[_best_action(costs)] = 1
             return outputs
 
         return play
+
+    def _waits(self, court: Any, option: Return | None) -> bool:
+        """Return whether the ball does not come, is past the paddle, or is far away, if it is known how to meet it."""
+        if not court.is_coming or court.column >= _PAST:
+            return True
+        return option is not None and _steps_left(court) > self.latest
 
     def _choose(self, world: Any, hand: _Hand) -> Return:
         """Return how to meet the ball: as is best by itself or, if that is not enough, with the next return.
@@ -167,7 +178,8 @@ class Player(Teacher):
                     outcome, _ = self._search(world, hand, n_returns - 1)
                     return outcome._replace(n_steps=step + outcome.n_steps)
                 is_met = is_met or not court.is_coming
-                points = world.advance(_best_action(hand.costs(court, None if is_met else option)))
+                way = None if is_met else option
+                points = world.advance(_best_action(hand.costs(court, way, self._waits(court, way))))
                 if any(points):
                     return Outcome(-sum(points), points[_WON_IN] != 1, step)
         return Outcome(0, True, self.horizon)
@@ -203,12 +215,13 @@ class _Hand:
         other.__dict__.update(self.__dict__)
         return other
 
-    def costs(self, court: Any, option: Return | None) -> np.ndarray:
+    def costs(self, court: Any, option: Return | None, waits: bool) -> np.ndarray:
         """Return what each of _PLANS costs, in rows of error (plan,), and remember the court.
 
         Args:
             court: as it is now.
             option: how to meet the ball; None to send it away from the other paddle.
+            waits: whether to wait for it.
         """
         coming = court.is_coming
         if not court.has_ball:
@@ -216,9 +229,9 @@ class _Hand:
         elif self._was_coming and not coming:
             self.returns += 1
         self._was_coming = coming
-        if not coming or court.column >= _PAST:
+        if waits:
             return np.abs(_reach(court, _SETTLED + 1) - _HOME) + _DOWNWARDS
-        n_steps = max((_HIT - court.column) / court.across, 0.0)
+        n_steps = max(_steps_left(court), 0.0)
         row = _bounce(court.row + court.down * n_steps)
         up = court.other + 7.5 > _MIDDLE
         if self.returns // _CHANGE_AFTER % 2:
@@ -229,6 +242,11 @@ class _Hand:
         near, far = 30 + 20 * np.abs(met - risk), 15 + 20 * np.abs(met - _LENGTH + risk)
         good = np.maximum(np.abs(met - aim) - _NEAR, 0)
         return np.where(met < risk, near, np.where(met > _LENGTH - risk, far, good)) + _EFFORT
+
+
+def _steps_left(court: Any) -> float:
+    """Return the steps until a ball that comes is where the paddle meets it."""
+    return (_HIT - court.column) / court.across
 
 
 def _best_action(costs: np.ndarray) -> int:
