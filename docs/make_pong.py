@@ -422,8 +422,8 @@ def alike_games(latest: float) -> None:
     n_sole, (same, one, two) = np.count_nonzero(right.sum(axis=1) == 1), 100 * counts / (4 * N_CHOICES)
     print(
         f"waiting until {latest:g} steps are left: {len(shown)} sets, in {n_sole} of which "
-        f"one key alone is right; with {REMOVED:g} removed {same:.1f} % of {4 * N_CHOICES} games have a court that looks "
-        f"the same as one in which another key is, {one:.1f} % one with at most one patch different, {two:.1f} % "
+        f"one key alone is right; with {REMOVED:g} removed {same:.1f} % of {4 * N_CHOICES} games have a court that "
+        f"looks the same as one in which another key is, {one:.1f} % one with at most one patch different, {two:.1f} % "
         "with two",
         flush=True,
     )
