@@ -103,6 +103,11 @@ def test_tries_are_for_occlusion_and_a_margin_for_the_largest_of_outputs(tmp_pat
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", tries=2)
     with pytest.raises(ps.InputError, match="margin is for tasks in which the largest output is what is done"):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", margin=0.5)
+    with pytest.raises(ps.InputError, match="stakes is for tasks in which the largest output is what is done"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", stakes=0.5, windows=4)
+    task = ps.GymTask("CartPole-v1", "gymnasium")
+    with pytest.raises(ps.InputError, match="stakes is for windows, which is 0"):
+        ps.clone(ps.MLPPolicy(n_features=4, n_actions=2), lambda seen: seen[:, :2], task, tmp_path / "run", stakes=0.5)
     assert not (tmp_path / "run").exists()
 
 
@@ -122,6 +127,25 @@ def test_with_a_margin_the_largest_label_is_to_be_so_far_ahead():
     np.testing.assert_allclose(lesson._errors(equal, actions)[0][0], np.square(lacks), atol=1e-6)
     dead = one._replace(alive=np.array([[True, False, True]]))
     assert not lesson._errors(dead, actions)[1][..., 1].any()
+
+
+def test_a_part_of_the_sequences_begins_where_what_is_done_matters():
+    batch = collect(TEACHER, (STUDENT, PARAMS), TASK, 4, seed=1)
+    labels = np.full((*batch.alive.shape[:1], 3, 4), -1, np.float32)
+    labels[:, :2] = 1  # two keys are as good, but in two steps
+    labels[7, 1, 2], labels[9, 1, 3] = 0.5, 0.0
+    batch = dataclasses.replace(batch, labels=labels)
+
+    def draw(batch, stakes):
+        drawn, _ = episodes.draw_windows(batch, 4000, 1, 1, 0.0, np.random.default_rng(0), stakes=stakes)
+        return drawn.labels[0, 1]
+
+    drawn = draw(batch, 0.75)
+    assert np.mean(drawn == 0.5) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(drawn == 0) == pytest.approx(0.5, abs=0.03)
+    assert np.mean(drawn[3000:] == 1) > 0.98
+    alike = dataclasses.replace(batch, labels=np.ones_like(labels))
+    assert (draw(alike, 0.75) == 1).all()
 
 
 def test_student_learns_to_do_what_the_teacher_does_with_a_margin(tmp_path):

@@ -99,17 +99,25 @@ def draw_windows(
     beginnings: float,
     generator: np.random.Generator,
     n_frames: int = 1,
+    stakes: float = 0.0,
 ) -> tuple[Batch, State | None]:
     """Return sequences of `length` steps, each from a random mark of a random episode that is alive there, as a batch.
 
     A part of them, `beginnings`, are the beginnings of episodes, where skill is won or lost; but none of sequences of
-    one step, which are for students without memory.
+    one step, which are for students without memory. A part of them, `stakes`, are from marks drawn by how far the
+    largest label is ahead of the next there.
 
     Returns:
         The sequences, and the states that the student began them with, each (feature, channel, sequence).
     """
     marks, episodes = np.nonzero(batch.alive[::stride])
     chosen = generator.integers(len(marks), size=n_windows)
+    if stakes:
+        *_, next_label, largest = np.sort(batch.labels[::stride], axis=1).swapaxes(0, 1).astype(float)
+        ahead = (largest - next_label)[marks, episodes]
+        if ahead.any():
+            n_drawn = round(stakes * n_windows)
+            chosen[:n_drawn] = generator.choice(len(marks), n_drawn, p=ahead / ahead.sum())
     marks, episodes = marks[chosen], episodes[chosen]
     first = generator.random(n_windows) < (beginnings if length > 1 else 0)
     marks[first] = 0

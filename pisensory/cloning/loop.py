@@ -82,6 +82,7 @@ def clone(
     occlusion: float | None = None,
     tries: int | None = None,
     margin: float | None = None,
+    stakes: float | None = None,
     learning_rate: float | None = None,
     clip: float | None = None,
     average: float | None = None,
@@ -141,6 +142,8 @@ def clone(
         margin: for tasks in which the largest output is what is done: how far the teacher's is to be ahead of each
             other one of the student's, or as far as among the teacher's own, if that is less. It then learns from what
             is not as far ahead, and no longer to put out what the teacher does. 0 for that (0).
+        stakes: for such tasks, and with windows: the part of the sequences that begin where what is done matters, drawn
+            by how far the largest of the teacher's outputs is ahead of the next there; the others anywhere (0).
         learning_rate: at first; it falls to a hundredth (0.001).
         clip: the longest gradient (0.5).
         average: how much of a running average of the student is that of the step before, such as 0.995; the average is
@@ -228,10 +231,14 @@ def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None
             raise InputError(f"with occlusion, inputs are left out: {error}") from None
     if settings.tries > 1 and not settings.occlusion:
         raise InputError(f"tries is for occlusion, which is 0: leave it out, got {settings.tries}")
-    if settings.margin and not all(one.takes_largest for one in task.tasks):
-        raise InputError(
-            f"margin is for tasks in which the largest output is what is done: leave it out, got {settings.margin}"
-        )
+    for name in ("margin", "stakes"):
+        value = getattr(settings, name)
+        if value and not all(one.takes_largest for one in task.tasks):
+            raise InputError(
+                f"{name} is for tasks in which the largest output is what is done: leave it out, got {value}"
+            )
+    if settings.stakes and not settings.windows:
+        raise InputError(f"stakes is for windows, which is 0: leave it out, got {settings.stakes}")
     if settings.identify and not student.state_size:
         raise InputError(f"identify is for a student with a state for each of its inputs: leave it out, got {student}")
 
@@ -392,6 +399,7 @@ class Cloning(Learner):
                 self.settings.beginnings,
                 generator,
                 self.task.senses.n_frames,
+                self.settings.stakes,
             )
         elif n_steps > self.settings.window:
             batch = batch.beginning(

@@ -23,6 +23,7 @@ class CloneSettings:
     occlusion: float = 0.0
     tries: int = 1
     margin: float = 0.0
+    stakes: float = 0.0
     learning_rate: float = 1e-3
     clip: float = 0.5
     average: float = 0.0
@@ -42,10 +43,10 @@ class CloneSettings:
 
     def __post_init__(self) -> None:
         zeros = (
-            "windows", "beginnings", "occlusion", "margin", "average", "action_noise", "teacher_share", "identify",
-            "matching", "seed",
+            "windows", "beginnings", "occlusion", "margin", "stakes", "average", "action_noise", "teacher_share",
+            "identify", "matching", "seed",
         )  # fmt: skip
         check_settings(self, dict.fromkeys(zeros, 0))
-        for name in ("beginnings", "occlusion", "teacher_share", "average"):
+        for name in ("beginnings", "occlusion", "stakes", "teacher_share", "average"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} must be a number from 0 to 1, got {getattr(self, name)}")
