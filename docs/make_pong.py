@@ -384,16 +384,14 @@ def look_alike(own: list[Step], other: list[Step], removed: float) -> tuple[floa
     """
     names: dict[bytes, int] = {}
     numbers = np.array([number(ps.PongTask.seen.patches.cut(step.stack), names) for step in (*own, *other)])
+    does = [step.action for step in own]
+    costs_there = np.array([step.outputs[does] for step in other]) < CHEAP  # (other, own)
     generator, alike, costly = np.random.default_rng(0), 0, 0
     for _ in range(N_CHOICES):
-        seen = np.sort(numbers[:, choose_patches(generator, removed)], axis=1)
-        done = collections.defaultdict(list)
-        for row, step in zip(seen, own):
-            done[row.tobytes()].append(step.action)
-        for row, step in zip(seen[len(own) :], other):
-            actions = done.get(row.tobytes(), [])
-            alike += bool(actions)
-            costly += any(step.outputs[action] < CHEAP for action in actions)
+        n_different = count_different(numbers[:, choose_patches(generator, removed)])
+        same = n_different[len(own) :, : len(own)] == 0
+        alike += np.count_nonzero(same.any(axis=1))
+        costly += np.count_nonzero((same & costs_there).any(axis=1))
     n_asked = N_CHOICES * len(other)
     return alike / n_asked, costly / n_asked
 
@@ -403,15 +401,14 @@ def alike_games(latest: float) -> None:
     world, names, known = PongGame(0.0), {}, {}
     shown, right, games = [], [], []  # of each set: its patches by number, which keys are right, in which games it is
     for n_idle in range(1, 5):
-        world.begin(n_idle)
-        for step in played(world, latest):
-            if (seen := seen_set(step)) not in known:
-                known[seen] = len(known)
+        for step in whole_games(world, [n_idle], latest):
+            place = known.setdefault(seen_set(step), len(known))
+            if place == len(shown):
                 shown.append(number(ps.PongTask.seen.patches.cut(step.stack), names))
                 right.append(np.zeros(len(KEYS), bool))
                 games.append(np.zeros(4, bool))
-            right[known[seen]] |= step.outputs[list(KEYS)] >= CHEAP
-            games[known[seen]][n_idle - 1] = True
+            right[place] |= step.outputs[list(KEYS)] >= CHEAP
+            games[place][n_idle - 1] = True
     shown, right, games = np.array(shown), np.array(right), np.array(games)
     agree = (right[:, None] & right).any(axis=2)
     generator, counts = np.random.default_rng(0), np.zeros(3)
@@ -617,7 +614,7 @@ class Rescued:
 def recovery(model: str) -> None:
     """Print how often a point is lost after one wrong step in a game of the player's: by a model, and by the player."""
     world = PongGame(0.0)
-    among = [coming(world, n_idle) for n_idle in range(1, 5)]
+    among = [decisive(world, n_idle) for n_idle in range(1, 5)]
     for removed in (None, 0.0, REMOVED):
         act, generator, lost = student(model), np.random.default_rng(0), 0
         for at, other in wrong_steps(world, among, N_ASTRAY, generator):
@@ -630,7 +627,7 @@ def recovery(model: str) -> None:
         print(f"{who} {lost} of {4 * N_ASTRAY} points after a wrong step", flush=True)
 
 
-def coming(world: PongGame, n_idle: int) -> list[int]:
+def decisive(world: PongGame, n_idle: int) -> list[int]:
     """Return the steps of a game of the player's in which one key alone is right, and there is time left."""
     world.begin(n_idle)
     game = itertools.islice(played(world), N_CYCLE)
@@ -653,11 +650,11 @@ def look_up() -> None:
     score_table(lambda: itertools.chain(whole_games(PongGame(0.0)), games_behind(PongGame(0.0, MOST_BEHIND))))
 
 
-def whole_games(world: PongGame, starts: Iterable[int] = range(1, 5)) -> Iterator[Step]:
-    """Yield the steps of the player's four games, by the idle frames that they begin with."""
+def whole_games(world: PongGame, starts: Iterable[int] = range(1, 5), latest: float = Player.latest) -> Iterator[Step]:
+    """Yield the steps of the player's four games, by the idle frames that they begin with; it waits as in `played`."""
     for n_idle in starts:
         world.begin(n_idle)
-        yield from played(world)
+        yield from played(world, latest)
 
 
 def games_behind(world: PongGame) -> Iterator[Step]:
