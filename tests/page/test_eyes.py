@@ -76,6 +76,13 @@ def test_it_opens_from_the_disk_plays_and_pauses(open_eyes):
     assert tab.evaluate(f"{videos}.map(each => each.paused)") == [True, False, True]
 
 
+def test_the_button_says_at_once_what_it_does_next(open_eyes):
+    """A video's own event is queued, and would come too late for a reader that looks right after the click."""
+    tab = open_eyes(reduced_motion="reduce")
+    click = "(document.querySelector('#all').click(), document.querySelector('#all').textContent)"
+    assert [tab.evaluate(click) for _ in range(4)] == ["Pause all", "Play all"] * 2
+
+
 def test_with_less_motion_nothing_plays_by_itself(open_eyes):
     tab = open_eyes(reduced_motion="reduce")
     tab.wait_for_timeout(500)
