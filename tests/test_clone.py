@@ -98,9 +98,27 @@ def test_occlusion_learns_from_the_worst_of_its_tries(tmp_path, monkeypatch):
     np.testing.assert_allclose(outcome.gradient, expected.gradient, rtol=1e-4, atol=1e-5 * scale)
 
 
+def test_occlusion_draws_its_shares_from_the_least_to_the_largest(tmp_path, monkeypatch):
+    shares = []
+
+    def leave_out(batch, state, share, *others):
+        shares.append(share)
+        return episodes.occlude(batch, state, share, *others)
+
+    monkeypatch.setattr(loop, "occlude", leave_out)
+    settings = {**SMALL, "rounds": 1, "updates": 100, "occlusion": 0.6}
+    for least in (0, 0.4, 0.6):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / str(least), **settings, least_occlusion=least)
+    for least, drawn in zip((0, 0.4, 0.6), np.reshape(shares, (3, 100))):
+        np.testing.assert_allclose(np.quantile(drawn, [0, 0.5, 1]), [least, (least + 0.6) / 2, 0.6], atol=0.08)
+        assert least <= drawn.min() and drawn.max() <= 0.6
+
+
 def test_tries_are_for_occlusion_and_a_margin_for_the_largest_of_outputs(tmp_path):
     with pytest.raises(ps.InputError, match="tries is for occlusion, which is 0"):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", tries=2)
+    with pytest.raises(ps.InputError, match="least_occlusion must be at most occlusion, which is 0"):
+        ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", least_occlusion=0.2)
     with pytest.raises(ps.InputError, match="margin is for tasks in which the largest output is what is done"):
         ps.clone(STUDENT, TEACHER, TASK, tmp_path / "run", margin=0.5)
     with pytest.raises(ps.InputError, match="stakes is for tasks in which the largest output is what is done"):

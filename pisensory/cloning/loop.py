@@ -80,6 +80,7 @@ def clone(
     windows: int | None = None,
     beginnings: float | None = None,
     occlusion: float | None = None,
+    least_occlusion: float | None = None,
     tries: int | None = None,
     margin: float | None = None,
     stakes: float | None = None,
@@ -134,9 +135,10 @@ def clone(
             of lengths from `window` on (0; 64 of one step for a student without memory that sees pictures, 16
             for one with a memory).
         beginnings: the part of them that are beginnings of episodes all the same, where skill is won or lost (0.2).
-        occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share from none to
-            this, and each of its sequences which; for a student of any number of inputs. One without memory that
-            sees pictures learns from what the task's perturbation removed too: that was for it to act without (0).
+        occlusion: the largest share of the inputs that a step of descent leaves out: each draws a share up to this,
+            and each of its sequences which; for a student of any number of inputs. One without memory that sees
+            pictures learns from what the task's perturbation removed too: that was for it to act without (0).
+        least_occlusion: the smallest share that it draws (0).
         tries: with occlusion, how often each sequence draws which inputs it leaves out; the draw that the student is
             most wrong with is learnt from (1).
         margin: for tasks in which the largest output is what is done: how far the teacher's is to be ahead of each
@@ -229,6 +231,10 @@ def _check_student(student: Policy, task: Task, settings: CloneSettings) -> None
             student.unroll(params, np.zeros((1, max(1, task.n_features - 1), task.n_channels, 1)))
         except InputError as error:
             raise InputError(f"with occlusion, inputs are left out: {error}") from None
+    if settings.least_occlusion > settings.occlusion:
+        raise InputError(
+            f"least_occlusion must be at most occlusion, which is {settings.occlusion}, got {settings.least_occlusion}"
+        )
     if settings.tries > 1 and not settings.occlusion:
         raise InputError(f"tries is for occlusion, which is 0: leave it out, got {settings.tries}")
     for name in ("margin", "stakes"):
@@ -410,7 +416,7 @@ class Cloning(Learner):
             plain, batch = batch.observations, dataclasses.replace(batch, observations=shown)
         if self.settings.occlusion:
             plain = None
-            share = self.settings.occlusion * generator.random()
+            share = generator.uniform(self.settings.least_occlusion, self.settings.occlusion)
             batch, state = occlude(batch, state, share, generator, self.settings.tries)
         noise = self.settings.action_noise * generator.standard_normal(batch.previous_actions.shape)
         previous = np.clip(batch.previous_actions + noise, -1, 1).astype(np.float32)

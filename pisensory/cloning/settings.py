@@ -21,6 +21,7 @@ class CloneSettings:
     windows: int = 0
     beginnings: float = 0.2
     occlusion: float = 0.0
+    least_occlusion: float = 0.0
     tries: int = 1
     margin: float = 0.0
     stakes: float = 0.0
@@ -43,8 +44,8 @@ class CloneSettings:
 
     def __post_init__(self) -> None:
         zeros = (
-            "windows", "beginnings", "occlusion", "margin", "stakes", "average", "action_noise", "teacher_share",
-            "identify", "matching", "seed",
+            "windows", "beginnings", "occlusion", "least_occlusion", "margin", "stakes", "average", "action_noise",
+            "teacher_share", "identify", "matching", "seed",
         )  # fmt: skip
         check_settings(self, dict.fromkeys(zeros, 0))
         for name in ("beginnings", "occlusion", "stakes", "teacher_share", "average"):
