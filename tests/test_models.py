@@ -71,7 +71,9 @@ def test_the_player_of_pong_wins_a_game_with_its_patches_in_any_order():
     policy, params = ps.load_model("pong-player")
     tasks = [ps.PongTask(max_steps=400, perturbation=ps.Perturbation(shuffle=shuffle)) for shuffle in (False, True)]
     np.testing.assert_array_equal(*(first_actions(policy, params, task) for task in tasks))
-    assert ps.rollout(policy, params[None], tasks[1], 1, seed=0).returns[0, 0] >= 3  # of a game of 21
+    some_removed = ps.PongTask(max_steps=400, perturbation=ps.Perturbation(shuffle=True, removed=0.3))
+    for task, n_games in ((tasks[1], 1), (some_removed, 3)):
+        assert ps.rollout(policy, params[None], task, n_games, seed=0).returns.min() >= 3  # of a game of 21
     assert describe_model("pong-player")["scores"]["plain"]["mean"] >= 19
     assert params.astype(np.float32).tolist() == params.tolist()
 
